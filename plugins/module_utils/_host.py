@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: judging what is wanted on the host itself: folders, port, and the new binary's own verdict."""
+
+from __future__ import annotations
+
+import functools
+import grp
+import json
+import os
+import pwd
+import re
+import shutil
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.blumeops.zot.plugins.module_utils import _binary, _files
+from ansible_collections.blumeops.zot.plugins.module_utils._document import effective
+from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.module_utils._listeners import port_problem
+from ansible_collections.blumeops.zot.plugins.module_utils._runner import Runner, run
+from ansible_collections.blumeops.zot.plugins.module_utils._service import Service
+
+_BCRYPT = re.compile(r"^([^:\s]+):(\$2[aby]\$\d\d\$[./A-Za-z0-9]{22})[./A-Za-z0-9]{31}$", re.MULTILINE)
+
+# What zot verify reads in place of a secret that was not given.
+_PLACEHOLDERS = {
+    _files.OIDC_FILE: {"clientid": "placeholder", "clientsecret": "placeholder"},
+    _files.UPSTREAMS_FILE: {},
+    _files.SESSION_FILE: {"hashKey": "0" * 64, "encryptKey": "0" * 32},
+}
+
+
+def owner(params: dict[str, t.Any]) -> _files.Owner:
+    """The owner that the module's options name; check mode may come before the user is made."""
+    return _files.Owner(_uid(params.get("owner")), _gid(params.get("group")), int(params["file_mode"], 8))
+
+
+def bcrypt_salts(path: Path) -> dict[str, str]:
+    """User -> cost and salt of its bcrypt hash, without the hash."""
+    try:
+        return dict(_BCRYPT.findall(path.read_text()))
+    except (OSError, UnicodeDecodeError):
+        return {}
+
+
+def stage_and_judge(params: dict[str, t.Any], wanted: _files.Wanted, check_mode: bool) -> bool:
+    """Stage what is wanted after everything that can be judged beforehand was; returns whether the binary was asked.
+
+    Raises ZotError with the first thing that is wrong, and leaves nothing staged then. In check mode the verdict is made
+    in a temporary folder, with placeholders for secrets, so that none is written.
+    """
+    layout = _files.Layout(Path(params["config_path"]))
+    runner = _runner_as(params.get("run_as"))
+    _require_port(params, wanted.document, runner)
+    binary = Path(params["binary"])
+    if not check_mode:
+        _require_known(params)
+    missing = _files.make_folders(_folders(params), owner(params), check_mode)
+    if not binary.exists():
+        if check_mode:
+            return False
+        raise ZotError(f"{binary} is not there; install it first")
+    if check_mode and str(binary.parent) in missing:
+        return False
+    _binary.require_release(binary, params["release"], runner)
+    return _judge_copy(params, wanted, layout, runner) if check_mode else _judge_staged(params, wanted, layout, runner)
+
+
+def _judge_staged(params: dict[str, t.Any], wanted: _files.Wanted, layout: _files.Layout, runner: Runner) -> bool:
+    try:
+        _files.stage(layout, wanted, owner(params))
+        moved = {str(layout.folder / name): str(layout.staged / name) for name in wanted.files}
+        _require_verified(params, wanted, layout.staged, moved, runner)
+    except BaseException:
+        _files.discard(layout)
+        raise
+    return True
+
+
+def _judge_copy(params: dict[str, t.Any], wanted: _files.Wanted, layout: _files.Layout, runner: Runner) -> bool:
+    folder = Path(tempfile.mkdtemp(prefix="zot-check-"))
+    reader = _files.Owner(uid=_uid(params.get("run_as")) if os.geteuid() == 0 else None)
+    try:
+        if reader.uid is not None:
+            os.chown(folder, reader.uid, -1)
+        moved = {}
+        for name in wanted.files:
+            _files.write_file(folder / name, json.dumps(_PLACEHOLDERS.get(name, {})).encode(), reader)
+            moved[str(layout.folder / name)] = str(folder / name)
+        _require_verified({**params, "file_mode": "0600", "owner": params.get("run_as"), "group": None}, wanted, folder, moved, runner)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _require_verified(params: dict[str, t.Any], wanted: _files.Wanted, folder: Path, moved: dict[str, str], runner: Runner) -> None:
+    complaint = _binary.verify(Path(params["binary"]), wanted.document, folder, moved, owner(params), runner)
+    if complaint:
+        raise ZotError(
+            f"zot {params['release']} refuses this configuration: {complaint}; nothing was changed: mend the settings and run again",
+            verify=complaint,
+        )
+
+
+def _require_port(params: dict[str, t.Any], document: dict[str, t.Any], runner: Runner) -> None:
+    if not params.get("service"):
+        return
+    http = effective(document).get("http", {})
+    port = str(http.get("port") or "8080")
+    if not port.isdigit() or port == "0":
+        return
+    service = Service(params["service"]["manager"], params["service"]["name"], params["service"]["launchctl"], uid=os.geteuid())
+    problem = port_problem(str(http.get("address") or "127.0.0.1"), int(port), service.pid(run), runner)
+    if problem:
+        raise ZotError(f"{problem}; nothing was changed")
+
+
+def _require_known(params: dict[str, t.Any]) -> None:
+    for kind, key, find in (("user", "owner", _uid), ("group", "group", _gid)):
+        if params.get(key) and find(params[key]) is None:
+            raise ZotError(f"{key}: there is no {kind} {params[key]} on this host; make it first")
+
+
+def _runner_as(user: str | None) -> Runner:
+    """Root asks as the service user once there is one, so that rights which that user lacks show before anything is changed."""
+    if user is None or os.geteuid() != 0:
+        return run
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return run
+    return functools.partial(run, user=entry.pw_uid, group=entry.pw_gid)
+
+
+def _folders(params: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    return [
+        {"path": item["path"], "mode": item["mode"], "uid": _uid(item["user"]), "gid": _gid(item["group"])} for item in params["folders"]
+    ]
+
+
+def _uid(name: str | None) -> int | None:
+    if name is None:
+        return None
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _gid(name: str | None) -> int | None:
+    if name is None:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None

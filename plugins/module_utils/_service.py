@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the service manager's view of zot: which process it runs, and what that logged last."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.blumeops.zot.plugins.module_utils._runner import Runner
+
+ARGUMENT_SPEC = {
+    "manager": {"type": "str", "choices": ["launchd", "systemd", "systemd_user"], "required": True},
+    "name": {"type": "str", "required": True},
+    "launchctl": {"type": "path", "default": "/bin/launchctl"},
+    "log_paths": {"type": "list", "elements": "path", "default": []},
+}
+
+_LOG_LINES = 20
+_TAIL_BYTES = 65536
+
+
+@dataclass(frozen=True)
+class Service:
+    """A launchd label or a systemd unit, as its manager knows it."""
+
+    manager: str
+    name: str
+    launchctl: str = "/bin/launchctl"
+    log_paths: tuple[str, ...] = ()
+    uid: int = 0
+
+    def pid(self, runner: Runner) -> int | None:
+        """The main process, or None when there is none or the manager does not answer."""
+        if self.manager == "launchd":
+            for domain in (f"gui/{self.uid}", f"user/{self.uid}"):
+                found = re.search(r"^\tpid = (\d+)$", runner([self.launchctl, "print", f"{domain}/{self.name}"]).stdout, re.MULTILINE)
+                if found:
+                    return int(found.group(1))
+            return None
+        found = re.search(r"^MainPID=([1-9]\d*)$", runner([*self._systemctl(), "show", "-p", "MainPID", self.name]).stdout, re.MULTILINE)
+        return int(found.group(1)) if found else None
+
+    def last_words(self, runner: Runner) -> list[str]:
+        """What it logged last, at most 20 lines. Of zot's JSON lines only level, message and error: others hold headers."""
+        if self.manager == "launchd":
+            lines = [line for path in self.log_paths for line in _tail(Path(path))]
+        else:
+            scope = ["--user"] if self.manager == "systemd_user" else []
+            done = runner(["journalctl", *scope, "-u" if not scope else "--user-unit", self.name, "-n", str(_LOG_LINES), "-o", "cat", "-q"])
+            lines = done.stdout.splitlines()
+        return [shown for shown in map(_readable, lines[-_LOG_LINES:]) if shown]
+
+    def _systemctl(self) -> list[str]:
+        return ["systemctl", "--user"] if self.manager == "systemd_user" else ["systemctl"]
+
+
+def command_line(pid: int, runner: Runner) -> str:
+    """The arguments of a process, separated by blanks; empty when it is gone."""
+    proc = Path(f"/proc/{pid}/cmdline")
+    if proc.exists():
+        return proc.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    return runner(["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)]).stdout.strip()
+
+
+def _tail(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return stream.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return []
+
+
+def _readable(line: str) -> str:
+    try:
+        entry: t.Any = json.loads(line)
+    except ValueError:
+        return line[:500]
+    if not isinstance(entry, dict) or entry.get("level") in ("debug", "trace"):
+        return ""
+    return " ".join(str(entry[key]) for key in ("level", "message", "error") if entry.get(key))

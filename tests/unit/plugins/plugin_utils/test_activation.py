@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.blumeops.zot.plugins.plugin_utils._activation import plan
+
+PROVED = {
+    "live": {"http": {"port": "5000"}},
+    "live_error": None,
+    "live_differs": [],
+    "record": {"differs": [], "obsolete": [], "binary": "/zot-a", "release": "2.1.20", "proved": True},
+    "files": {"htpasswd": {"live": "same", "proved": "same"}},
+    "drift": [],
+    "folders_missing": [],
+}
+
+
+def found(**changes):
+    state = copy.deepcopy(PROVED)
+    for path, value in changes.items():
+        target = state
+        *parents, key = path.split("__")
+        for parent in parents:
+            target = target[parent]
+        target[key] = value
+    return state
+
+
+def test_nothing_to_do():
+    assert not plan(PROVED, "config.json", "/zot-a").changed
+    assert plan(PROVED, "config.json", "/zot-a").activation == "none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"record": None}, "nothing has been proved"),
+        ({"record__proved": False}, "what was here before"),
+        ({"live": None}, "config.json is missing"),
+        ({"live_error": "config.json cannot be read"}, "cannot be read"),
+        ({"live_differs": ["http.port"]}, "config.json differs: http.port"),
+        ({"record__differs": ["http.port"]}, "written but never proved: http.port"),
+        ({"files__htpasswd__live": "differs"}, "htpasswd differs"),
+        ({"files__htpasswd__live": "absent"}, "htpasswd is missing"),
+        ({"files__htpasswd__proved": "differs"}, "htpasswd was written but never proved"),
+        ({"record__obsolete": ["htpasswd"]}, "no longer wanted"),
+        ({"record__binary": "/zot-b"}, "the binary changes from /zot-b to /zot-a"),
+        ({"folders_missing": ["/srv/zot"]}, "/srv/zot is missing"),
+    ],
+)
+def test_each_difference_restarts_and_is_named(changes, reason):
+    planned = plan(found(**changes), "config.json", "/zot-a")
+    assert planned.activation == "restart"
+    assert [text for text in planned.reasons if reason in text]
+
+
+def test_a_mode_is_mended_without_a_restart():
+    planned = plan(found(drift=["/etc/zot/htpasswd"]), "config.json", "/zot-a")
+    assert planned.changed
+    assert planned.activation == "none"
