@@ -64,13 +64,13 @@ class ActionModule(ActionBase):
         files = self._with_htpasswd(desired, args, task_vars)
         self._require_secrets(files)
         found = self._host("look", args, desired, files, task_vars)["found"]
-        planned = plan(found, args["config_path"].rpartition("/")[2], args["binary"])
+        planned = plan(found, args["config_path"].rpartition("/")[2], args["binary"], with_proof=args["state"] == "staged")
         result: dict[str, t.Any] = {
             "changed": planned.changed,
             "activation": planned.activation,
             "reasons": list(planned.reasons),
             "url": local_url(effective(desired.document)),
-            "diff": _diff(found, desired, args["config_path"]) if planned.changed else [],
+            "diff": [{"prepared": str(planned)}, *_diff(found, desired, args["config_path"])] if planned.changed else [],
         }
         if release.unknown:
             result["warnings"] = [f"zot {release} is newer than this collection knows; it is treated as the newest known release"]

@@ -22,12 +22,20 @@ class Plan:
         return bool(self.reasons)
 
 
-def plan(found: t.Mapping[str, t.Any], config_name: str, binary: str) -> Plan:
+    def __str__(self) -> str:
+        """For the diff."""
+        return "".join([f"plan: {self.activation}\n", *(f"  - {reason}\n" for reason in self.reasons)])
+
+
+def plan(found: t.Mapping[str, t.Any], config_name: str, binary: str, with_proof: bool = True) -> Plan:
     """Compare what the host has (the answer of M(blumeops.zot.zot_files) with O(state=look)) with what is wanted.
 
     What was proved last counts, not only what lies on disk: a run that stopped between write and restart left the right
-    files and the wrong process. Every difference restarts zot, save those of mode and owner.
+    files and the wrong process. Every difference restarts zot, save those of mode and owner. Where nobody proves and
+    promotes (``with_proof`` false), only what lies on disk is compared.
     """
+    if not with_proof:
+        found = {**found, "record": None}
     reasons = [f"{path} is missing" for path in found["folders_missing"]]
     reasons += _document_reasons(found, config_name)
     for name, verdict in found["files"].items():
@@ -35,7 +43,8 @@ def plan(found: t.Mapping[str, t.Any], config_name: str, binary: str) -> Plan:
             reasons.append(f"{name} {'is missing' if verdict['live'] == 'absent' else 'differs'}")
         elif found["record"] and verdict["proved"] != "same":
             reasons.append(f"{name} was written but never proved")
-    reasons += _record_reasons(found["record"], binary)
+    if with_proof:
+        reasons += _record_reasons(found["record"], binary)
     drift = tuple(f"{path}: mode or owner differs" for path in found["drift"])
     return Plan(RESTART if reasons else NONE, (*reasons, *drift))
 

@@ -60,3 +60,8 @@ def test_a_mode_is_mended_without_a_restart():
     planned = plan(found(drift=["/etc/zot/htpasswd"]), "config.json", "/zot-a")
     assert planned.changed
     assert planned.activation == "none"
+
+
+def test_without_proof_only_the_disk_counts():
+    assert not plan(found(record=None), "config.json", "/zot-b", with_proof=False).changed
+    assert plan(found(record=None, live_differs=["http.port"]), "config.json", "/zot-b", with_proof=False).activation == "restart"

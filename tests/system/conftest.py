@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""System tests need root and some programs. Where those are missing they are skipped, unless ZOT_REQUIRE_SYSTEM=1: then they fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from testbed import _common, maclike, nspawn
+
+
+def pytest_configure() -> None:
+    # A cancelled run ends its hosts as one that is interrupted at the keyboard does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def system() -> None:
+    """For tests that make hosts."""
+    if reason := _common.missing((*nspawn.PROGRAMS, *maclike.PROGRAMS)):
+        if os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
+            pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but this test {reason}", pytrace=False)
+        pytest.skip(reason)
