@@ -21,7 +21,6 @@ class Plan:
     def changed(self) -> bool:
         return bool(self.reasons)
 
-
     def __str__(self) -> str:
         """For the diff."""
         return "".join([f"plan: {self.activation}\n", *(f"  - {reason}\n" for reason in self.reasons)])

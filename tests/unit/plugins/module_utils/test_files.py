@@ -53,7 +53,7 @@ def test_what_was_provisioned_is_the_same_and_private(layout):
     found = _files.look(layout, want, OWNER)
     assert found["live_differs"] == []
     assert found["record"]["differs"] == []
-    assert set(verdict[key] for verdict in found["files"].values() for key in verdict) == {"same"}
+    assert {verdict[key] for verdict in found["files"].values() for key in verdict} == {"same"}
     assert "canary" not in json.dumps(found)
     for path in (layout.config, layout.folder / _files.OIDC_FILE, layout.folder / _files.SESSION_FILE, layout.record):
         assert mode(path) == 0o600

@@ -66,7 +66,9 @@ def test_patterns_that_can_meet_are_refused(one, other):
         compiled(grants)
 
 
-@pytest.mark.parametrize(("one", "other"), [("abc/**", "abd/**"), ("abc", "abc/x"), ("abc/*", "abc/x/y"), ("a-*/**", "b-x/**"), ("team/a/**", "team/b/**")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("abc/**", "abd/**"), ("abc", "abc/x"), ("abc/*", "abc/x/y"), ("a-*/**", "b-x/**"), ("team/a/**", "team/b/**")]
+)
 def test_patterns_that_cannot_meet_are_kept_apart(one, other):
     grants = [{"anonymous": True, "actions": ["read"], "repositories": [pattern]} for pattern in (one, other)]
     assert set(compiled(grants)) == {"**", one, other}
