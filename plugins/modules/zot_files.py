@@ -149,7 +149,7 @@ written:
   type: list
   elements: str
 restored:
-  description: RV(restored.binary), RV(restored.release) and RV(restored.proved) of what was brought back; null where nothing was recorded.
+  description: C(binary), C(release) and C(proved) of what was brought back; null where nothing was recorded.
   returned: O(state=restored)
   type: dict
 """
