@@ -22,8 +22,9 @@ def port_problem(address: str, port: int, ours: int | None, runner: Runner) -> s
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
             probe.listen(1)
-    except socket.gaierror as error:
-        return f"the address {host} is unknown ({error.strerror}); set zot_address to one of this host's"
+    except (socket.gaierror, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no name of a host"
+        return f"the address {host} is unknown ({why}); set zot_address to one of this host's"
     except OSError as error:
         return _explain(error, host, port, ours, runner)
     return None
@@ -62,6 +63,14 @@ def _from_proc(port: int) -> set[int]:
     pids = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if any(str(link.readlink()) in sockets for link in (process / "fd").iterdir()):
+            if any(_opened(link) in sockets for link in (process / "fd").iterdir()):
                 pids.add(int(process.name))
     return pids
+
+
+def _opened(link: Path) -> str:
+    """What a descriptor stands for; empty when it was closed meanwhile, as happens all the time in a busy process."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

@@ -68,6 +68,7 @@ def _look(expected: Expected, service: Service, transport: Transport, runner: Ru
         return None, answer.reason
     if expected.release and answer.release and answer.release != expected.release:
         return None, f"{expected.url} is zot {answer.release}, not {expected.release}"
-    if expected.binary and expected.binary not in command_line(pid, runner):
+    # A whole word: the binaries of other releases lie beside it, with names that begin like its own.
+    if expected.binary and f" {expected.binary} " not in f" {command_line(pid, runner)} ":
         return None, f"process {pid} does not run {expected.binary}"
     return Seen(answer.release, pid), ""

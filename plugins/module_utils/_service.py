@@ -61,7 +61,10 @@ def command_line(pid: int, runner: Runner) -> str:
     """The arguments of a process, separated by blanks; empty when it is gone."""
     proc = Path(f"/proc/{pid}/cmdline")
     if proc.exists():
-        return proc.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        try:
+            return proc.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:  # it ended in between
+            return ""
     return runner(["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)]).stdout.strip()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field
-from urllib.error import HTTPError, URLError
+from http.client import HTTPException
+from urllib.error import HTTPError
 
 from ansible.module_utils.urls import open_url
 
@@ -28,13 +29,15 @@ class Transport(t.Protocol):
 
 def local(method: str, url: str, headers: t.Mapping[str, str] | None = None, timeout: float = 5) -> Response:
     """Ask a service of this very host: through no proxy, and whatever name its certificate carries."""
+    given = dict(headers or {})
     try:
-        with open_url(
-            url, method=method, headers=dict(headers or {}), timeout=timeout, use_proxy=False, validate_certs=False, follow_redirects="none"
-        ) as answer:
-            return Response(answer.status, answer.read(), dict(answer.headers))
-    except HTTPError as error:
-        with error:
-            return Response(error.code, error.read(), dict(error.headers))
-    except (URLError, OSError, ValueError) as error:
+        try:
+            answer = open_url(
+                url, method=method, headers=given, timeout=timeout, use_proxy=False, validate_certs=False, follow_redirects="none"
+            )
+        except HTTPError as error:
+            answer = error
+        with answer:
+            return Response(answer.code, answer.read(), dict(answer.headers))
+    except (HTTPException, OSError, ValueError) as error:
         return Response(0, reason=str(getattr(error, "reason", error)))

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.blumeops.zot.plugins.module_utils import _service
+from ansible_collections.blumeops.zot.plugins.module_utils._runner import Completed, run
+from ansible_collections.blumeops.zot.plugins.module_utils._service import Service, command_line
+
+PRINTED = """gui/501/net.example.zot = {
+\tactive count = 1
+\tspawn type = daemon
+\tpid = 4711
+\tmach services = {
+\t\tpid = 9
+\t}
+}
+"""
+
+
+class Scripted:
+    """Answers by the first word of what is asked for; keeps every argv."""
+
+    def __init__(self, **answers):
+        self.answers, self.asked = answers, []
+
+    def __call__(self, argv):
+        self.asked.append(argv)
+        return Completed(0, next((text for key, text in self.answers.items() if key in argv[-1]), ""), "")
+
+
+def agent(*logs, launchctl="/bin/launchctl"):
+    return Service("launchd", "net.example.zot", launchctl, tuple(str(log) for log in logs), 501)
+
+
+def test_launchd_tells_the_process_of_the_session_on_the_screen():
+    runner = Scripted(gui=PRINTED)
+    assert agent(launchctl="/sim/launchctl").pid(runner) == 4711
+    assert runner.asked == [["/sim/launchctl", "print", "gui/501/net.example.zot"]]
+
+
+def test_launchd_tells_the_process_of_any_other_session():
+    runner = Scripted(user=PRINTED)
+    assert agent().pid(runner) == 4711
+    assert [argv[-1] for argv in runner.asked] == ["gui/501/net.example.zot", "user/501/net.example.zot"]
+
+
+@pytest.mark.parametrize("printed", ["", "Could not find service", "x = {\n\tstate = not running\n\t\tpid = 9\n}\n"])
+def test_an_agent_that_does_not_run_has_no_process(printed):
+    assert agent().pid(Scripted(gui=printed, user=printed)) is None
+
+
+@pytest.mark.parametrize(
+    ("manager", "argv"),
+    [
+        ("systemd", ["systemctl", "show", "-p", "MainPID", "zot.service"]),
+        ("systemd_user", ["systemctl", "--user", "show", "-p", "MainPID", "zot.service"]),
+    ],
+)
+def test_systemd_tells_the_main_process(manager, argv):
+    runner = Scripted(zot="MainPID=4711\n")
+    assert Service(manager, "zot.service").pid(runner) == 4711
+    assert runner.asked == [argv]
+
+
+@pytest.mark.parametrize("shown", ["MainPID=0\n", "", "ControlPID=4711\n"])
+def test_a_unit_that_does_not_run_has_no_process(shown):
+    assert Service("systemd", "zot.service").pid(Scripted(zot=shown)) is None
+
+
+# --- last words
+
+
+def test_of_zots_own_lines_only_level_message_and_error_are_told(tmp_path):
+    log = tmp_path / "zot.log"
+    line = {"level": "error", "message": "cannot start", "error": "disk full", "headers": {"Authorization": ["canary"]}, "time": "now"}
+    hidden = [{"level": level, "message": "hidden"} for level in ("debug", "trace")]
+    entries = [json.dumps(entry) for entry in (*hidden, line, {"level": "info", "message": "up", "error": ""}, ["canary"], "canary")]
+    log.write_text("\n".join([*entries, "panic: " + "x" * 600]) + "\n")
+    assert agent(log).last_words(run) == ["error cannot start disk full", "info up", "panic: " + "x" * 493]
+
+
+def test_at_most_twenty_lines_are_told_the_last_ones(tmp_path):
+    out, err = tmp_path / "out", tmp_path / "err"
+    out.write_text("".join(f"out {number}\n" for number in range(30)))
+    err.write_text("".join(f"err {number}\n" for number in range(5)))
+    told = agent(out, err).last_words(run)
+    assert told == [*(f"out {number}" for number in range(15, 30)), *(f"err {number}" for number in range(5))]
+
+
+def test_of_a_large_log_only_the_end_is_read(tmp_path):
+    log = tmp_path / "zot.log"
+    log.write_bytes(b"".join(b"%d" % number + b" \xff" * 5000 + b"\n" for number in range(20)))
+    told = agent(log).last_words(run)
+    assert [line.split(" ")[0] for line in told[1:]] == ["14", "15", "16", "17", "18", "19"]
+    assert told[-1].startswith("19 \ufffd \ufffd")
+
+
+def test_a_log_that_is_not_there_says_nothing(tmp_path):
+    assert agent(tmp_path / "none", tmp_path).last_words(run) == []
+
+
+@pytest.mark.parametrize(
+    ("manager", "scope"), [("systemd", ["-u", "zot.service"]), ("systemd_user", ["--user", "--user-unit", "zot.service"])]
+)
+def test_a_units_last_words_are_in_the_journal(manager, scope):
+    asked = []
+
+    def runner(argv):
+        asked.append(argv)
+        return Completed(0, "".join(f"line {number}\n" for number in range(25)), "hint: you are not seeing messages")
+
+    assert Service(manager, "zot.service").last_words(runner) == [f"line {number}" for number in range(5, 25)]
+    assert asked == [["journalctl", *scope, "-n", "20", "-o", "cat", "-q"]]
+
+
+# --- the command line
+
+
+@pytest.fixture
+def sleeper():
+    argv = [sys.executable, "-c", "print(flush=True) or input()", "serve", "/a b/config.json"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield process
+        process.communicate(b"\n")
+
+
+def test_the_command_line_of_a_process(sleeper):
+    assert command_line(sleeper.pid, run) == f"{sys.executable} -c print(flush=True) or input() serve /a b/config.json"
+
+
+def test_where_there_is_no_proc_ps_tells(tmp_path, monkeypatch):
+    runner = Scripted(**{"4711": "/opt/zot serve /etc/zot/config.json\n"})
+    monkeypatch.setattr(_service, "Path", lambda _path: tmp_path / "none")
+    assert command_line(4711, runner) == "/opt/zot serve /etc/zot/config.json"
+    assert runner.asked == [["/bin/ps", "-ww", "-o", "args=", "-p", "4711"]]
+
+
+def test_a_process_that_is_gone_has_none(tmp_path, monkeypatch):
+    assert command_line(2**30, run) == ""
+    monkeypatch.setattr(_service, "Path", lambda _path: tmp_path)  # there when looked for, not to be read: it went in between
+    assert command_line(2**30, run) == ""
