@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 _SECRET_KEYS = frozenset(
@@ -19,6 +20,8 @@ _SECRET_KEYS = frozenset(
         "token",
     }
 )
+
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]+@")
 
 
 def merge_patch(target: t.Any, patch: t.Any) -> t.Any:
@@ -48,9 +51,11 @@ def canonical(document: t.Any) -> str:
 
 
 def masked(document: t.Any) -> t.Any:
-    """A copy to show: the values of keys that hold secrets are covered."""
+    """A copy to show: the values of keys that hold secrets are covered, and passwords inside URLs."""
     if isinstance(document, list):
         return [masked(item) for item in document]
+    if isinstance(document, str):
+        return _URL_PASSWORD.sub(r"\1(secret)@", document)
     if not isinstance(document, dict):
         return document
     return {

@@ -38,13 +38,18 @@ def ask(url: str, transport: Transport) -> Answer:
 
 def local_url(document: t.Mapping[str, t.Any]) -> str:
     """Where a zot with this (effective) document answers on its own host."""
-    http = document.get("http", {})
+    http = _mapping(document.get("http"))
     address = str(http.get("address") or "127.0.0.1")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}.get(address, address)  # noqa: S104 - recognised, not listened on
-    tls = http.get("tls") or {}
+    tls = _mapping(http.get("tls"))
     # With half a tls block zot serves plain HTTP.
     scheme = "https" if tls.get("cert") and tls.get("key") else "http"
     return f"{scheme}://{host}:{http.get('port') or 8080}"
+
+
+def _mapping(value: t.Any) -> t.Mapping[str, t.Any]:
+    """A document may have any shape here: what is wrong with it is zot's to say."""
+    return value if isinstance(value, dict) else {}
 
 
 def _release(body: bytes) -> str | None:
