@@ -79,7 +79,7 @@ def look(layout: Layout, wanted: Wanted, owner: Owner) -> dict[str, t.Any]:
         "live": None if live is None else masked(effective(live)),
         "live_error": error,
         "live_differs": None if live is None else changed_paths(effective(live), effective(wanted.document)),
-        "record": None if record is None else _shown_record(record, wanted),
+        "record": None if record is None else _shown_record(layout, record, wanted),
         "files": {name: _compare(layout.folder / name, text, record, name) for name, text in sorted(wanted.files.items())},
         "drift": _drift(layout, wanted, owner),
     }
@@ -103,17 +103,22 @@ def commit(layout: Layout, service_file: Path | None) -> list[str]:
     """Rename the staged files over the live ones, the configuration last; returns their names.
 
     On the first run over an installation made by hand, what is there becomes the (unproved) record, so that even
-    this run can go back.
+    this run can go back. Recorded files that are no longer needed go; those that come new are noted, for a rollback.
     """
     if not (layout.staged / layout.config.name).exists():
         raise ZotError(f"nothing is staged in {layout.staged}: run zot_config with state=staged first")
-    record = read_record(layout)
-    if record is None and layout.config.exists():
-        _save_record(layout, {**_snapshot(layout, service_file), "proved": False, "binary": None, "release": None})
     names = sorted(path.name for path in layout.staged.iterdir() if path.name != layout.config.name)
+    added = [name for name in names if not (layout.folder / name).exists()]
+    known = read_record(layout)
+    record = known
+    if record is None and layout.config.exists():
+        record = {**_snapshot(layout, service_file), "proved": False, "binary": None, "release": None}
+    if record is not None and (record is not known or added):
+        _save_record(layout, {**record, "added": sorted({*record.get("added", []), *added})})
+    obsolete = _obsolete(layout, record, names, read_document(layout.staged / layout.config.name)) if record else []
     for name in [*names, layout.config.name]:
         (layout.staged / name).replace(layout.folder / name)
-    for name in set((record or {}).get("files", {})) - set(names):
+    for name in obsolete:
         (layout.folder / name).unlink(missing_ok=True)
     sync_folder(layout.folder)
     layout.staged.rmdir()
@@ -135,6 +140,8 @@ def restore(layout: Layout, owner: Owner) -> dict[str, t.Any] | None:
     record = read_record(layout)
     if record is None:
         return None
+    for name in record.get("added", []):
+        (layout.folder / name).unlink(missing_ok=True)
     for name, text in record["files"].items():
         write_file(layout.folder / name, text.encode(), owner)
     write_file(layout.config, record["config"].encode(), owner)
@@ -265,7 +272,7 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
-def _shown_record(record: dict[str, t.Any], wanted: Wanted) -> dict[str, t.Any]:
+def _shown_record(layout: Layout, record: dict[str, t.Any], wanted: Wanted) -> dict[str, t.Any]:
     try:
         document = effective(json.loads(record["config"]))
     except ValueError:
@@ -273,9 +280,20 @@ def _shown_record(record: dict[str, t.Any], wanted: Wanted) -> dict[str, t.Any]:
     return {
         "document": masked(document),
         "differs": changed_paths(document, effective(wanted.document)),
-        "obsolete": sorted(set(record["files"]) - set(wanted.files)),
+        "obsolete": _obsolete(layout, record, wanted.files, wanted.document),
         **{key: record[key] for key in ("binary", "release", "proved")},
     }
+
+
+def _obsolete(layout: Layout, record: dict[str, t.Any], names: t.Iterable[str], document: dict[str, t.Any]) -> list[str]:
+    """Recorded files that are not wanted any more. One that the document names is the user's own, and needed."""
+    return [name for name in sorted(set(record["files"]) - set(names)) if not _is_named(str(layout.folder / name), document)]
+
+
+def _is_named(path: str, value: t.Any) -> bool:
+    if isinstance(value, (dict, list)):
+        return any(_is_named(path, item) for item in (value.values() if isinstance(value, dict) else value))
+    return value == path
 
 
 def _snapshot(layout: Layout, service_file: Path | None) -> dict[str, t.Any]:
@@ -311,7 +329,7 @@ def _make_folder(path: Path, owner: Owner, mode: int) -> None:
 
 
 def _require_writable(path: Path) -> None:
-    nearest = next(parent for parent in path.parents if parent.exists())
+    nearest = next(place for place in (path, *path.parents) if place.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ZotError(f"{path} cannot be made: {nearest} is not a folder this user may write to; give another path or the right to write")
 
