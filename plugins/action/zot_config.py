@@ -13,7 +13,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._files import HTPASSW
 from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
 from ansible_collections.blumeops.zot.plugins.plugin_utils._activation import plan
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._settings import Desired, SecretFile, build
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._settings import Desired, SecretFile, build, require_text
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
 from ansible_collections.blumeops.zot.plugins.plugin_utils._htpasswd import htpasswd
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
@@ -92,6 +92,7 @@ class ActionModule(ActionBase):
         if not users:
             return files
         passwords = plain(args["local_passwords"], "local_passwords")
+        require_text(passwords, "local_passwords")
         missing = [f"zot_local_passwords['{user}']" for user in users if not passwords.get(user)]
         if missing:
             return [*files, SecretFile(HTPASSWD_FILE, missing)]

@@ -45,6 +45,11 @@ def effective(document: t.Any) -> t.Any:
     return {key: value for key, value in kept.items() if value is not None and value != {}}
 
 
+def mapping(value: t.Any) -> dict[str, t.Any]:
+    """``value`` where it is a mapping, else nothing: a document may have any shape, and what is wrong with it is zot's to say."""
+    return value if isinstance(value, dict) else {}
+
+
 def canonical(document: t.Any) -> str:
     """The one spelling in which documents are written and compared."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -178,7 +178,9 @@ def make_folders(folders: list[dict[str, t.Any]], owner: Owner, check_mode: bool
         if check_mode:
             _require_writable(path)
         else:
-            _make_folder(path, Owner(item.get("uid", owner.uid), item.get("gid", owner.gid)), int(item.get("mode", "0750"), 8))
+            uid, gid = item.get("uid"), item.get("gid")
+            theirs = Owner(owner.uid if uid is None else uid, owner.gid if gid is None else gid)
+            _make_folder(path, theirs, int(item.get("mode", "0750"), 8))
     return [item["path"] for item in missing]
 
 

@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils import _binary, _files
-from ansible_collections.blumeops.zot.plugins.module_utils._document import effective
+from ansible_collections.blumeops.zot.plugins.module_utils._document import effective, mapping
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._listeners import port_problem
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import Runner, run
@@ -56,13 +56,11 @@ def stage_and_judge(params: dict[str, t.Any], wanted: _files.Wanted, check_mode:
     binary = Path(params["binary"])
     if not check_mode:
         _require_known(params)
-    missing = _files.make_folders(_folders(params), owner(params), check_mode)
+    _files.make_folders(_folders(params), owner(params), check_mode)
     if not binary.exists():
         if check_mode:
             return False
         raise ZotError(f"{binary} is not there; install it first")
-    if check_mode and str(binary.parent) in missing:
-        return False
     _binary.require_release(binary, params["release"], runner)
     return _judge_copy(params, wanted, layout, runner) if check_mode else _judge_staged(params, wanted, layout, runner)
 
@@ -106,7 +104,7 @@ def _require_verified(params: dict[str, t.Any], wanted: _files.Wanted, folder: P
 def _require_port(params: dict[str, t.Any], document: dict[str, t.Any], runner: Runner) -> None:
     if not params.get("service"):
         return
-    http = effective(document).get("http", {})
+    http = mapping(effective(document).get("http"))
     port = str(http.get("port") or "8080")
     if not port.isdigit() or port == "0":
         return
@@ -117,9 +115,12 @@ def _require_port(params: dict[str, t.Any], document: dict[str, t.Any], runner: 
 
 
 def _require_known(params: dict[str, t.Any]) -> None:
-    for kind, key, find in (("user", "owner", _uid), ("group", "group", _gid)):
-        if params.get(key) and find(params[key]) is None:
-            raise ZotError(f"{key}: there is no {kind} {params[key]} on this host; make it first")
+    named = [("owner", "user", params.get("owner"), _uid), ("group", "group", params.get("group"), _gid)]
+    for item in params["folders"]:
+        named += [("folders", "user", item["user"], _uid), ("folders", "group", item["group"], _gid)]
+    for key, kind, name, find in named:
+        if name and find(name) is None:
+            raise ZotError(f"{key}: there is no {kind} {name} on this host; make it first")
 
 
 def _runner_as(user: str | None) -> Runner:

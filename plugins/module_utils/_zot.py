@@ -7,6 +7,7 @@ import json
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Transport
 
 
@@ -38,18 +39,13 @@ def ask(url: str, transport: Transport) -> Answer:
 
 def local_url(document: t.Mapping[str, t.Any]) -> str:
     """Where a zot with this (effective) document answers on its own host."""
-    http = _mapping(document.get("http"))
+    http = mapping(document.get("http"))
     address = str(http.get("address") or "127.0.0.1")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}.get(address, address)  # noqa: S104 - recognised, not listened on
-    tls = _mapping(http.get("tls"))
+    tls = mapping(http.get("tls"))
     # With half a tls block zot serves plain HTTP.
     scheme = "https" if tls.get("cert") and tls.get("key") else "http"
     return f"{scheme}://{host}:{http.get('port') or 8080}"
-
-
-def _mapping(value: t.Any) -> t.Mapping[str, t.Any]:
-    """A document may have any shape here: what is wrong with it is zot's to say."""
-    return value if isinstance(value, dict) else {}
 
 
 def _release(body: bytes) -> str | None:

@@ -73,10 +73,10 @@ options:
         type: str
         default: "0750"
       user:
-        description: Owner of a folder that is made.
+        description: Owner of a folder that is made; that of the files when left out.
         type: str
       group:
-        description: Group of a folder that is made.
+        description: Group of a folder that is made; that of the files when left out.
         type: str
   binary:
     description: The zot binary that is to run. Where it is not on the host yet (check mode), C(zot verify) is left out and that is said.
@@ -155,7 +155,6 @@ restored:
 """
 
 import json
-import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -201,7 +200,13 @@ def main() -> None:
     except ZotError as error:
         module.fail_json(msg=error.message, **error.facts)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; give this user the right to it, or another path")
+        module.fail_json(msg=_told(error))
+
+
+def _told(error: OSError) -> str:
+    if error.filename is None:
+        return f"{error.strerror}; nothing was left half-written, run again when that is mended"
+    return f"{error.filename}: {error.strerror}; give this user the right to it, or another path"
 
 
 def _wanted(params: dict) -> _files.Wanted:
@@ -238,7 +243,6 @@ def _restored(params: dict, check: bool) -> dict:
     if check:
         record = _files.read_record(layout)
         return {"changed": record is not None, "restored": record and {key: record[key] for key in ("binary", "release", "proved")}}
-    os.umask(0o077)
     restored = _files.restore(layout, _host.owner(params))
     return {"changed": restored is not None, "restored": restored}
 

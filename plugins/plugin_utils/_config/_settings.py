@@ -58,6 +58,13 @@ def build(settings: dict[str, t.Any], secrets: dict[str, t.Any], release: Releas
     return Desired(merge_patch(document, overrides), files, session_keys)
 
 
+def require_text(passwords: dict[str, t.Any], option: str) -> None:
+    """YAML reads 0123 as another number: only what is quoted is what was meant."""
+    for name, password in passwords.items():
+        if password is not None and not isinstance(password, str):
+            raise ZotError(f"zot_{option}['{name}']: a {type(password).__name__}, not text; quote it")
+
+
 def _storage(settings: dict[str, t.Any], release: Release) -> dict[str, t.Any]:
     storage: dict[str, t.Any] = {
         "rootDirectory": settings["data_dir"],
@@ -188,6 +195,7 @@ def _upstreams_file(settings: dict[str, t.Any], secrets: dict[str, t.Any]) -> Se
     named = [upstream for upstream in settings["upstreams"] if upstream.get("username")]
     if not named:
         return None
+    require_text(secrets["upstream_passwords"], "upstream_passwords")
     missing = [f"zot_upstream_passwords['{up['name']}']" for up in named if not secrets["upstream_passwords"].get(up["name"])]
     if missing:
         return SecretFile(UPSTREAMS_FILE, missing)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+
+import pytest
+from ansible_collections.blumeops.zot.plugins.modules import zot_files
+from support.modules import launchd, program, run_module
+from support.zot_binary import free_port, standin_zot, write_htpasswd
+
+KEYS = "session-keys.json"
+
+
+class Host:
+    """A folder with a binary that is content with everything, and the module on it."""
+
+    def __init__(self, folder):
+        self.folder, self.conf = folder, folder / "conf"
+        self.config = self.conf / "config.json"
+        self.binary = program(folder / "bin/zot", """[ "$1" = verify ] || echo '{"commit":"v2.1.20-0-g1"}'""")
+        self.port = str(free_port())
+
+    def __call__(self, state, check=False, **options):
+        judged = {"document": self.document(), "files": [{"name": KEYS}]} if state in ("look", "staged") else {}
+        binary = {"binary": str(self.binary), "release": "2.1.20"} if state in ("staged", "promoted") else {}
+        given = {"config_path": str(self.config), "state": state, **judged, **binary, **options}
+        return run_module(zot_files.main, check, **{key: value for key, value in given.items() if value is not None})
+
+    def document(self, **http):
+        storage = {"rootDirectory": str(self.folder / "data")}
+        return json.dumps({"storage": storage, "http": {"port": self.port, "auth": {"sessionKeysFile": str(self.conf / KEYS)}, **http}})
+
+    def content(self):
+        return {path: (path.read_bytes(), path.stat().st_ino) for path in self.conf.rglob("*") if path.is_file()}
+
+    def tree(self):
+        return sorted(str(path.relative_to(self.conf)) for path in self.conf.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def proved(host):
+    for state in ("staged", "written", "promoted"):
+        host(state)
+    return host
+
+
+# --- create
+
+
+def test_from_nothing_to_what_is_proved(host):
+    host.binary = standin_zot(host.folder / "zot")
+    staged = host("staged")
+    assert (staged["changed"], staged["verified"]) == (True, True)
+    assert host.tree() == [".staged/config.json", f".staged/{KEYS}"]
+    written = host("written")
+    assert (written["changed"], written["written"]) == (True, [KEYS, "config.json"])
+    assert host.tree() == ["config.json", KEYS]
+    assert host("promoted")["changed"] is True
+    assert host.tree() == ["config.json", "last-good/record.json", KEYS]
+    record = json.loads((host.conf / "last-good/record.json").read_text())
+    assert (record["binary"], record["release"], record["proved"]) == (str(host.binary), "2.1.20", True)
+
+
+def test_files_have_the_mode_and_folders_that_were_asked_for(host):
+    data = host.folder / "data"
+    host("staged", file_mode="0640", folders=[{"path": str(data)}, {"path": str(host.folder / "log"), "mode": "0700"}])
+    host("written")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (host.config, host.conf / KEYS)] == [0o640, 0o640]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (data, host.folder / "log")] == [0o750, 0o700]
+
+
+def test_the_service_is_recorded_and_restored(host):
+    unit = host.folder / "zot.service"
+    unit.write_text("old")
+    host("staged")
+    host("written", service_file=str(unit))
+    host("promoted", service_file=str(unit))
+    unit.write_text("new")
+    host("restored")
+    assert unit.read_text() == "old"
+
+
+def test_a_service_made_by_hand_is_recorded_when_it_is_replaced(host):
+    unit = host.folder / "zot.service"
+    unit.write_text("by hand")
+    host.conf.mkdir()
+    host.config.write_text("{}")
+    host("staged")
+    host("written", service_file=str(unit))
+    unit.write_text("new")
+    assert host("restored")["restored"] == {"binary": None, "release": None, "proved": False}
+    assert unit.read_text() == "by hand"
+
+
+def test_what_was_proved_comes_back(proved):
+    keys = (proved.conf / KEYS).read_text()
+    proved("staged", document=proved.document(realm="new"), files=[{"name": KEYS, "content": "new"}])
+    proved("written")
+    restored = proved("restored")
+    assert (restored["changed"], restored["restored"]) == (True, {"binary": str(proved.binary), "release": "2.1.20", "proved": True})
+    assert json.loads(proved.config.read_text()) == json.loads(proved.document())
+    assert (proved.conf / KEYS).read_text() == keys
+
+
+def test_restored_files_have_the_mode_that_was_asked_for(proved):
+    proved("restored", file_mode="0640")
+    assert stat.S_IMODE(proved.config.stat().st_mode) == 0o640
+
+
+# --- no-op
+
+
+def test_a_look_tells_everything_and_changes_nothing(host):
+    write_htpasswd_in(host.conf, bob="secret")
+    before = host.tree()
+    answer = host("look", folders=[{"path": str(host.conf)}, {"path": str(host.folder / "data")}])
+    assert answer["changed"] is False
+    found = answer["found"]
+    assert found["live"] is None
+    assert found["files"] == {KEYS: {"live": "absent", "proved": "absent"}}
+    assert found["folders_missing"] == [str(host.folder / "data")]
+    assert list(found["salts"]) == ["bob"]
+    assert host.tree() == before
+
+
+def test_the_owner_is_looked_at(proved):
+    assert proved("look")["found"]["drift"] == []
+    assert proved("look", file_mode="0640")["found"]["drift"] == [str(proved.config), str(proved.conf / KEYS)]
+
+
+def test_what_is_proved_already_is_not_proved_again(proved):
+    record = (proved.conf / "last-good/record.json").stat()
+    assert proved("promoted")["changed"] is False
+    assert (proved.conf / "last-good/record.json").stat() == record
+
+
+def test_where_nothing_was_recorded_nothing_is_restored(host):
+    for check in (True, False):
+        answer = host("restored", check)
+        assert (answer["changed"], answer["restored"]) == (False, None)
+    assert not host.conf.exists()
+
+
+# --- check mode
+
+
+def test_check_judges_and_writes_nothing(host):
+    answer = host("staged", check=True)
+    assert (answer["changed"], answer["verified"]) == (True, True)
+    assert not host.conf.exists()
+    host.binary.unlink()
+    assert host("staged", check=True)["verified"] is False
+
+
+@pytest.mark.parametrize(
+    ("state", "changed"), [("look", False), ("staged", True), ("written", True), ("promoted", False), ("restored", True)]
+)
+def test_check_changes_nothing(proved, state, changed):
+    proved("staged", document=proved.document(realm="new"))
+    before = proved.content()
+    binary = str(proved.binary) if state == "staged" else "/another"
+    answer = proved(state, check=True, document=proved.document(realm="newer"), binary=binary, release="2.1.20")
+    assert answer["changed"] is changed
+    assert proved.content() == before
+
+
+def test_check_tells_what_would_be_restored(proved):
+    assert proved("restored", check=True)["restored"] == {"binary": str(proved.binary), "release": "2.1.20", "proved": True}
+
+
+# --- failure
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_zot_refuses_is_told_and_not_staged(proved, check):
+    proved.binary = standin_zot(proved.folder / "zot")
+    answer = proved("staged", check, document=proved.document(nope=1))
+    assert answer["failed"]
+    assert "zot 2.1.20 refuses this configuration" in answer["msg"]
+    assert answer["verify"] == "decoding failed due to the following error(s): 'HTTP' has invalid keys: nope"
+    assert proved.tree() == ["config.json", "last-good/record.json", KEYS]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_port_that_zot_itself_has_is_fine_and_one_that_another_has_is_not(host, check):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host.port = str(server.getsockname()[1])
+        assert "is in use by process" in host("staged", check, service=launchd(host.folder / "launchctl", 1))["msg"]
+        assert host("staged", check, service=launchd(host.folder / "launchctl", os.getpid()))["changed"]
+
+
+def test_without_staged_files_nothing_is_written(proved):
+    answer = proved("written")
+    assert answer["failed"]
+    assert "run zot_config with state=staged first" in answer["msg"]
+
+
+def test_what_the_system_refuses_names_the_file(host):
+    answer = host("promoted")
+    assert answer["failed"]
+    assert answer["msg"].startswith(f"{host.config}: No such file or directory; ")
+
+
+def test_what_the_system_refuses_without_a_file_is_told_too(host, monkeypatch):
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert host("staged")["msg"].startswith("No space left on device; ")
+
+
+def test_no_secret_is_told(host):
+    files = [{"name": "oidc-credentials.json", "content": "canary-content"}, {"name": KEYS}]
+    for state, given in (("staged", {"files": files}), ("written", {}), ("promoted", {}), ("look", {"files": files})):
+        assert "canary" not in json.dumps(host(state, **given))
+
+
+@pytest.mark.parametrize(
+    ("state", "needed"),
+    [("look", ["document"]), ("staged", ["document", "binary", "release"]), ("promoted", ["binary", "release"])],
+)
+def test_each_state_says_what_it_needs(host, state, needed):
+    for missing in needed:
+        answer = host(state, **{missing: None})
+        assert f"state is {state} but all of the following are missing: {missing}" in answer["msg"]
+
+
+def write_htpasswd_in(folder, **passwords):
+    folder.mkdir()
+    write_htpasswd(folder / "htpasswd", passwords)
