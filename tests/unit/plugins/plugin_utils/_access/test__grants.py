@@ -88,9 +88,68 @@ def test_patterns_that_cannot_meet_are_kept_apart(one, other):
         ({"anonymous": True, "actions": ["read"], "repositories": ["a/"]}, "can match no repository"),
         ({"anonymous": True, "actions": ["read"], "repositories": ["a"]}, "no longer than"),
         ({"anonymous": True, "actions": ["read"], "repositories": ["abc::d"]}, "nested keys"),
+        ({"anonymous": True, "actions": ["read"], "repositories": ["**/"]}, "can match no repository"),
+        ({"anonymous": True, "actions": ["read"], "repositories": ["é"]}, "no longer than"),
+        ({"anonymous": True, "actions": ["read"], "repositories": "team/**"}, r"repositories: a list of names"),
+        ({"anonymous": True, "actions": ["read"], "repositories": [""]}, r"repositories: an empty name"),
+        ({"authenticated": 1, "actions": ["read"]}, r"authenticated: true or false is wanted, not a int"),
+        ({"groups": [1], "actions": ["read"]}, r"groups: a list of names"),
+        ({"groups": [""], "actions": ["read"]}, "use anonymous: true"),
+        ({"anonymous": False, "authenticated": False, "groups": [], "users": [], "actions": ["read"]}, "names nobody"),
+        ({"anonymous": True, "actions": []}, "no actions"),
         (["read"], "a mapping is wanted"),
     ],
 )
 def test_bad_grants_are_named(grant, message):
     with pytest.raises(ZotError, match=message):
         parse_grants([grant], "zot_grants")
+
+
+def test_grants_are_a_list():
+    with pytest.raises(ZotError, match="zot_grants: a list of grants is wanted, not a dict"):
+        parse_grants({}, "zot_grants")
+
+
+def test_the_second_bad_grant_is_counted():
+    with pytest.raises(ZotError, match=r"^grants\[1\]: it names nobody"):
+        parse_grants([TIERS[0], {"actions": ["read"]}])
+
+
+def test_what_is_null_was_not_given():
+    empty = dict.fromkeys(("authenticated", "groups", "users", "repositories"))
+    assert parse_grants([{**TIERS[0], **empty}]) == parse_grants([TIERS[0]])
+
+
+def test_names_and_actions_are_named_once_in_a_fixed_order():
+    (grant,) = parse_grants([{"users": ["bob", "ann", "bob"], "actions": ["delete", "read", "delete"]}])
+    assert grant.users == ("bob", "ann")
+    assert grant.actions == ("read", "delete")
+
+
+def test_each_kind_of_identity_has_its_own_place():
+    grants = [
+        {"anonymous": True, "authenticated": True, "groups": ["g"], "users": ["u"], "actions": ["read"]},
+        {"authenticated": True, "actions": ["create"]},
+        {"anonymous": True, "actions": ["read"]},
+    ]
+    assert compiled(grants) == {
+        "**": {
+            "defaultPolicy": ["read", "create"],
+            "anonymousPolicy": ["read"],
+            "policies": [{"groups": ["g"], "users": ["u"], "actions": ["read"]}],
+        }
+    }
+
+
+def test_a_grant_for_one_place_does_not_hold_elsewhere():
+    entries = compiled([{"anonymous": True, "actions": ["read"], "repositories": ["abc/**", "abd/**"]}])
+    assert entries == {
+        "abc/**": {"defaultPolicy": [], "anonymousPolicy": ["read"]},
+        "abd/**": {"defaultPolicy": [], "anonymousPolicy": ["read"]},
+        "**": {"defaultPolicy": []},
+    }
+
+
+def test_everywhere_beside_a_place_is_everywhere():
+    entries = compiled([{"anonymous": True, "actions": ["read"], "repositories": ["abc/**", "**"]}])
+    assert entries["**"]["anonymousPolicy"] == entries["abc/**"]["anonymousPolicy"] == ["read"]
