@@ -7,7 +7,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import combinations
+from itertools import combinations, takewhile
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 
@@ -137,22 +137,25 @@ def _refuse_overlaps(patterns: list[str]) -> None:
 
 def _disjoint(one: str, other: str) -> bool:
     """Whether no name can match both: proved segment by segment, false when in doubt."""
-    if any(re.search(r"\{[^}]*/", pattern) for pattern in (one, other)):
-        return False
     ours, theirs = one.split("/"), other.split("/")
     for a, b in zip(ours, theirs):
-        if EVERYWHERE in (a, b):
+        if EVERYWHERE in (a, b) or not (_is_segment(a) and _is_segment(b)):
             return False
         if _segments_differ(a, b):
             return True
     longer = (ours if len(ours) > len(theirs) else theirs)[min(len(ours), len(theirs)) :]
-    return any(segment != EVERYWHERE for segment in longer)
+    return any(segment != EVERYWHERE for segment in takewhile(_is_segment, longer))
+
+
+def _is_segment(text: str) -> bool:
+    """Brackets may hold a slash, so that what is left of it and right of it are no segments."""
+    return not re.search(r"[\[{]", text)
 
 
 def _segments_differ(a: str, b: str) -> bool:
     if not _GLOB.search(a) and not _GLOB.search(b):
         return a != b
     for literal, glob in ((a, b), (b, a)):
-        if not _GLOB.search(literal) and not re.search(r"[{\\\[]", glob):
+        if not _GLOB.search(literal) and "\\" not in glob:
             return not fnmatchcase(literal, glob)
     return False
