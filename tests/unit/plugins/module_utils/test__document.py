@@ -5,7 +5,14 @@ import copy
 import json
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.module_utils._document import canonical, changed_paths, effective, masked, merge_patch
+from ansible_collections.blumeops.zot.plugins.module_utils._document import (
+    canonical,
+    changed_paths,
+    effective,
+    mapping,
+    masked,
+    merge_patch,
+)
 
 # The examples of RFC 7386, appendix A.
 RFC_7386 = [
@@ -44,6 +51,11 @@ def test_overrides_merge_as_the_rfc_says(target, patch, merged):
 )
 def test_the_loader_drops_nulls_and_empty_objects_outside_lists(document, kept):
     assert effective(document) == kept
+
+
+def test_what_is_no_mapping_holds_nothing():
+    assert mapping({"a": 1}) == {"a": 1}
+    assert mapping("a") == mapping(["a"]) == mapping(None) == {}
 
 
 def test_one_spelling():
