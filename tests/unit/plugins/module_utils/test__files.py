@@ -162,8 +162,10 @@ def test_an_installation_made_by_hand_can_be_restored(layout):
 
 def test_a_run_stopped_after_the_write_keeps_the_record(layout):
     provision(layout, wanted())
+    record = layout.record.read_bytes()
     _files.stage(layout, wanted(port="5001"), OWNER)
     _files.commit(layout, None)
+    assert layout.record.read_bytes() == record
     found = _files.look(layout, wanted(port="5001"), OWNER)
     assert found["live_differs"] == []
     assert found["record"]["differs"] == ["http.port"]
@@ -405,6 +407,12 @@ def test_the_record_is_on_disk_with_its_folder(layout, disk):
     del disk[:]
     _files.promote(layout, "/zot-a", "2.1.20", None)
     assert disk == [("sync", False), ("rename", "record.json"), ("sync", True)]
+
+
+def test_no_descriptor_stays_open(layout):
+    opened = len(list(Path("/dev/fd").iterdir()))
+    provision(layout, wanted())
+    assert len(list(Path("/dev/fd").iterdir())) == opened
 
 
 def test_whatever_was_proved_anew_changes_the_record(layout, tmp_path):
