@@ -242,6 +242,13 @@ def test_files_are_compared_with_what_lies_there_and_with_what_was_proved(layout
     assert verdict(None)["live"] == "absent"
 
 
+def test_a_file_that_is_no_text_differs(layout):
+    layout.folder.mkdir()
+    (layout.folder / _files.HTPASSWD_FILE).write_bytes(b"\xff")
+    found = _files.look(layout, wanted(**{_files.HTPASSWD_FILE: "bob:hash\n"}), OWNER)
+    assert found["files"][_files.HTPASSWD_FILE]["live"] == "differs"
+
+
 def test_what_the_loader_drops_is_no_difference(layout):
     provision(layout, wanted())
     layout.config.write_text('{"log": {}, "cluster": null, "http": {"port": "5000", "tls": {}}}')
@@ -437,10 +444,30 @@ def test_a_rollback_removes_the_secrets_that_came_with_what_failed(layout):
 
 def test_a_rollback_removes_no_file_that_was_there_before(layout):
     provision(layout, wanted())
-    (layout.folder / _files.OIDC_FILE).write_text("by hand\n")
-    write(layout, wanted(port="5001"))
+    for name in (_files.OIDC_FILE, _files.HTPASSWD_FILE):
+        (layout.folder / name).write_text("by hand\n")
+    write(layout, wanted(port="5001", **{_files.OIDC_FILE: SECRET}))
     _files.restore(layout, OWNER)
-    assert (layout.folder / _files.OIDC_FILE).read_text() == "by hand\n"
+    assert (layout.folder / _files.OIDC_FILE).exists()
+    assert (layout.folder / _files.HTPASSWD_FILE).read_text() == "by hand\n"
+
+
+def test_what_somebody_removed_already_is_not_missed(layout):
+    provision(layout, wanted(**{_files.HTPASSWD_FILE: "bob:hash\n"}))
+    (layout.folder / _files.HTPASSWD_FILE).unlink()
+    write(layout, wanted(**{_files.OIDC_FILE: SECRET}))
+    (layout.folder / _files.OIDC_FILE).unlink()
+    _files.restore(layout, OWNER)
+    assert (layout.folder / _files.HTPASSWD_FILE).read_text() == "bob:hash\n"
+
+
+def test_a_service_that_is_not_there_yet_is_not_recorded(layout, tmp_path):
+    layout.folder.mkdir()
+    layout.config.write_text("{}")
+    write(layout, wanted(), tmp_path / "zot.service")
+    assert _files.read_record(layout)["service"] is None
+    _files.restore(layout, OWNER)
+    assert not (tmp_path / "zot.service").exists()
 
 
 def test_a_rollback_removes_what_is_staged(layout):
@@ -497,6 +524,13 @@ def test_a_file_is_nobody_elses_before_it_is_whole(tmp_path, monkeypatch):
     assert mode(tmp_path / "file") == 0o640
 
 
+def test_a_file_is_whole_when_it_goes_to_the_disk(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    _files.write_file(tmp_path / "file", b"text", OWNER)
+    assert sizes == [4]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_files_and_folders_are_given_to_their_owner(layout):
     owner = _files.Owner(uid=65534, gid=65533)
@@ -509,6 +543,15 @@ def test_files_and_folders_are_given_to_their_owner(layout):
     assert (layout.folder / "mine").stat().st_uid == 0
     _files.promote(layout, "/zot-a", "2.1.20", None)
     assert layout.record.stat().st_uid == layout.record.parent.stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(("owner", "ids"), [(_files.Owner(uid=65534), (65534, 0)), (_files.Owner(gid=65533), (0, 65533))])
+def test_an_owner_may_be_a_user_or_a_group_alone(tmp_path, owner, ids):
+    _files.make_folders([{"path": str(tmp_path / "folder")}], owner, check_mode=False)
+    _files.write_file(tmp_path / "folder/file", b"", owner)
+    for path in (tmp_path / "folder", tmp_path / "folder/file"):
+        assert (path.stat().st_uid, path.stat().st_gid) == ids
 
 
 def test_only_missing_folders_are_made_with_the_mode_given(tmp_path):
@@ -524,7 +567,7 @@ def test_only_missing_folders_are_made_with_the_mode_given(tmp_path):
 
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_a_file_in_the_folders_own_place_is_refused(tmp_path, check_mode):
-    (tmp_path / "file").touch()
+    (tmp_path / "file").touch(0o755)
     with pytest.raises(ZotError, match=rf"{tmp_path}/file cannot be made: "):
         _files.make_folders([{"path": str(tmp_path / "file")}], OWNER, check_mode)
 
