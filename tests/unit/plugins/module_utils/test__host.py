@@ -29,8 +29,8 @@ SECRETS = {
 ZOT = """#!/bin/sh
 seen={folder}/seen
 if [ "$1" = --version ]; then echo '{{"commit":"v2.1.20-0-g1"}}'; exit; fi
-id -u > "$seen/uid"
-cp "$2" "$seen/verify.json"
+(id -u; id -g) > "$seen/ids"
+cp "$2" "$seen/verify.json" || exit 3
 for file in $(grep -o '"/[^"]*"' "$2" | tr -d '"'); do cp "$file" "$seen/" || exit 3; done
 if grep -q '"port": "1"' "$2"; then echo "Error: port 1 is bad" >&2; exit 1; fi
 """
@@ -51,6 +51,9 @@ class Machine:
     def judge(self, wanted, check=False, **given):
         paths = {"config_path": str(self.layout.config), "binary": str(self.binary)}
         return _host.stage_and_judge({**paths, "release": "2.1.20", "file_mode": "0600", "folders": [], **given}, wanted, check)
+
+    def asked_by(self):
+        return [int(number) for number in (self.seen / "ids").read_text().split()]
 
     def service(self, pid=0):
         """A service manager that knows this process."""
@@ -281,7 +284,7 @@ def test_a_document_without_a_shape_is_left_for_zot_to_judge(machine, monkeypatc
 
 def test_the_module_asks_as_itself(machine):
     machine.judge(wanted(), run_as="root" if os.geteuid() else None)
-    assert (machine.seen / "uid").read_text().strip() == str(os.geteuid())
+    assert machine.asked_by() == [os.geteuid(), os.getegid()]
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as the service's user")
@@ -291,13 +294,14 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as 
 @pytest.mark.parametrize("check", [True, False])
 def test_root_asks_as_the_services_user(shared_machine, check):
     assert shared_machine.judge(reading(shared_machine), check=check, owner="nobody", run_as="nobody")
-    assert (shared_machine.seen / "uid").read_text().strip() == str(pwd.getpwnam("nobody").pw_uid)
+    nobody = pwd.getpwnam("nobody")
+    assert shared_machine.asked_by() == [nobody.pw_uid, nobody.pw_gid]
 
 
 @needs_root
 def test_root_asks_itself_before_that_user_is_made(shared_machine):
     assert shared_machine.judge(reading(shared_machine), check=True, owner=NOBODY, run_as=NOBODY)
-    assert (shared_machine.seen / "uid").read_text().strip() == "0"
+    assert shared_machine.asked_by() == [0, os.getegid()]
 
 
 @needs_root

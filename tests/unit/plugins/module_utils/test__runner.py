@@ -54,8 +54,12 @@ def test_what_takes_too_long_is_124():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as another user")
 def test_root_runs_as_another_user_without_roots_groups():
-    nobody = pwd.getpwnam("nobody")
-    done = run(["/bin/sh", "-c", "id -u; id -g; id -G"], user=nobody.pw_uid, group=nobody.pw_gid)
+    nobody, groups = pwd.getpwnam("nobody"), os.getgroups()
+    os.setgroups([4711])
+    try:
+        done = run(["/bin/sh", "-c", "id -u; id -g; id -G"], user=nobody.pw_uid, group=nobody.pw_gid)
+    finally:
+        os.setgroups(groups)
     assert done.stdout.split() == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)]
 
 

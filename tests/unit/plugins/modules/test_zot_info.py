@@ -101,6 +101,22 @@ def test_a_failure_shows_what_zot_logged_last_without_headers(ask, tmp_path):
     assert "canary" not in str(answer)
 
 
+@pytest.mark.parametrize(
+    ("service", "message"),
+    [
+        ({"manager": "runit", "name": "zot"}, "value of manager must be one of: launchd, systemd, systemd_user"),
+        ({"manager": "systemd"}, "missing required arguments: name"),
+        ({"name": "zot"}, "missing required arguments: manager"),
+        (None, "missing required arguments: service"),
+    ],
+)
+def test_the_service_is_judged(tmp_path, service, message):
+    given = {"config_path": str(tmp_path / "config.json"), **({"service": service} if service else {})}
+    answer = run_module(zot_info.main, **given)
+    assert answer["failed"]
+    assert message in answer["msg"]
+
+
 @pytest.mark.parametrize(("content", "reason"), [(None, "is not there"), ("{", "cannot be read as JSON")])
 def test_without_a_configuration_it_says_so(ask, zot, content, reason):
     zot.config_path.unlink() if content is None else zot.config_path.write_text(content)
