@@ -65,10 +65,10 @@ def real_zot() -> Path | None:
     return None
 
 
-def standin_zot(directory: Path, release: str = "2.1.20") -> Path:
-    """A copy of the stand-in that passes for this release and runs under the Python that runs the tests."""
+def standin_zot(directory: Path, release: str = "2.1.20", python: str = sys.executable) -> Path:
+    """A copy of the stand-in that passes for this release and runs under the Python that runs the tests, unless another is named."""
     text = STANDIN.read_text(encoding="utf-8")
-    text, shebangs = re.subn(r"\A#!.*", f"#!{sys.executable}", text)
+    text, shebangs = re.subn(r"\A#!.*", f"#!{python}", text)
     text, releases = re.subn(r'^RELEASE = ".*"', f'RELEASE = "{release}"', text, flags=re.MULTILINE)
     if (shebangs, releases) != (1, 1):
         raise AssertionError(f"{STANDIN} has lost its shebang or its RELEASE line")

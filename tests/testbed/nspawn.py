@@ -46,7 +46,7 @@ USER = "zotuser"
 
 SUITE = "bookworm"
 PACKAGES = [
-    *("systemd", "systemd-sysv", "libpam-systemd", "dbus"),
+    *("systemd", "systemd-sysv", "libpam-systemd", "dbus", "polkitd"),
     *("python3", "python3-bcrypt"),
     *("openssh-server", "sudo", "iproute2", "procps", "ca-certificates"),
 ]
