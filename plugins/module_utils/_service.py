@@ -19,7 +19,14 @@ ARGUMENT_SPEC = {
 }
 
 _LOG_LINES = 20
+_READ_LINES = 200
 _TAIL_BYTES = 65536
+
+# What follows the cause: cobra's usage, Go's trace of a panic, and systemd's account of starting again.
+_AFTERMATH = re.compile(
+    r"|\s.*|(Usage|Aliases|Flags):|goroutine \d+ \[.*|created by .*|\S+\(.*\)"
+    r"|(Starting|Started|Stopping|Stopped) \S+\.service.*|\S+\.service: (Failed with result|Scheduled restart job).*"
+)
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,20 @@ class Service:
         if self.manager == "launchd":
             lines = [line for path in self.log_paths for line in _tail(Path(path))]
         else:
-            scope = ["--user"] if self.manager == "systemd_user" else []
-            done = runner(["journalctl", *scope, "-u" if not scope else "--user-unit", self.name, "-n", str(_LOG_LINES), "-o", "cat", "-q"])
-            lines = done.stdout.splitlines()
-        return [shown for shown in map(_readable, lines[-_LOG_LINES:]) if shown]
+            scope = ["--user", "--user-unit"] if self.manager == "systemd_user" else ["-u"]
+            lines = runner(["journalctl", *scope, self.name, "-n", str(_READ_LINES), "-o", "cat", "-q"]).stdout.splitlines()
+            if not lines and self.manager == "systemd_user":
+                return [f"(nothing that this user may read in the journal; as root: journalctl _SYSTEMD_USER_UNIT={self._unit()})"]
+        return [shown for shown in map(_readable, lines) if shown][-_LOG_LINES:]
 
     def _systemctl(self) -> list[str]:
-        return ["systemctl", "--user"] if self.manager == "systemd_user" else ["systemctl"]
+        if self.manager == "systemd":
+            return ["systemctl"]
+        # Whoever became the user has no session of the user's.
+        return ["env", f"XDG_RUNTIME_DIR=/run/user/{self.uid}", "systemctl", "--user"]
+
+    def _unit(self) -> str:
+        return self.name if self.name.endswith(".service") else f"{self.name}.service"
 
 
 def command_line(pid: int, runner: Runner) -> str:
@@ -72,7 +86,7 @@ def _tail(path: Path) -> list[str]:
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            return stream.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
+            return stream.read().decode(errors="replace").splitlines()[-_READ_LINES:]
     except OSError:
         return []
 
@@ -81,7 +95,7 @@ def _readable(line: str) -> str:
     try:
         entry: t.Any = json.loads(line)
     except ValueError:
-        return line[:500]
+        return "" if _AFTERMATH.fullmatch(line) else line[:500]
     if not isinstance(entry, dict) or entry.get("level") in ("debug", "trace"):
         return ""
     return " ".join(str(entry[key]) for key in ("level", "message", "error") if entry.get(key))

@@ -57,12 +57,12 @@ def test_an_agent_that_does_not_run_has_no_process(printed):
     ("manager", "argv"),
     [
         ("systemd", ["systemctl", "show", "-p", "MainPID", "zot.service"]),
-        ("systemd_user", ["systemctl", "--user", "show", "-p", "MainPID", "zot.service"]),
+        ("systemd_user", ["env", "XDG_RUNTIME_DIR=/run/user/501", "systemctl", "--user", "show", "-p", "MainPID", "zot.service"]),
     ],
 )
 def test_systemd_tells_the_main_process(manager, argv):
     runner = Scripted(zot="MainPID=4711\n")
-    assert Service(manager, "zot.service").pid(runner) == 4711
+    assert Service(manager, "zot.service", uid=501).pid(runner) == 4711
     assert runner.asked == [argv]
 
 
@@ -114,7 +114,37 @@ def test_a_units_last_words_are_in_the_journal(manager, scope):
         return Completed(0, "".join(f"line {number}\n" for number in range(25)), "hint: you are not seeing messages")
 
     assert Service(manager, "zot.service").last_words(runner) == [f"line {number}" for number in range(5, 25)]
-    assert asked == [["journalctl", *scope, "-n", "20", "-o", "cat", "-q"]]
+    assert asked == [["journalctl", *scope, "-n", "200", "-o", "cat", "-q"]]
+
+
+@pytest.mark.parametrize(
+    ("manager", "told"),
+    [
+        ("systemd", []),
+        ("systemd_user", ["(nothing that this user may read in the journal; as root: journalctl _SYSTEMD_USER_UNIT=zot.service)"]),
+    ],
+)
+def test_of_a_users_unit_it_is_said_who_can_read_the_journal(manager, told):
+    assert Service(manager, "zot").last_words(lambda _argv: Completed(0, "", "")) == told
+
+
+def test_what_follows_the_cause_is_left_out():
+    lines = [
+        *("Starting zot.service - zot OCI registry...", "Started zot.service - zot OCI registry."),
+        '{"level":"error","message":"failed to create root dir","error":"mkdir /x: read-only file system"}',
+        *("panic: runtime error: invalid memory address", "[signal SIGSEGV: segmentation violation code=0x1]", ""),
+        *("goroutine 1 [running]:", "zot/v2/pkg/api.(*Controller).Run(0x3d1d)", "\tzot/v2/pkg/api/controller.go:148 +0x5b", "main.main()"),
+        *("Error: open /nope: no such file or directory", "Usage:", "  zot serve <config> [flags]", "", "Flags:", "  -h, --help   help"),
+        *("zot.service: Main process exited, code=exited, status=1/FAILURE", "zot.service: Failed with result 'exit-code'."),
+        *("zot.service: Scheduled restart job, restart counter is at 2.", "Stopped zot.service - zot OCI registry."),
+    ]
+    assert Service("systemd", "zot").last_words(lambda _argv: Completed(0, "\n".join(lines), "")) == [
+        "error failed to create root dir mkdir /x: read-only file system",
+        "panic: runtime error: invalid memory address",
+        "[signal SIGSEGV: segmentation violation code=0x1]",
+        "Error: open /nope: no such file or directory",
+        "zot.service: Main process exited, code=exited, status=1/FAILURE",
+    ]
 
 
 # --- the command line
