@@ -7,7 +7,8 @@ import ssl
 import threading
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.module_utils._transport import local
+from ansible_collections.blumeops.zot.plugins.module_utils import _transport
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, local
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -119,6 +120,18 @@ def test_half_an_answer_is_no_answer(serve, sent):
     response = local("GET", serve(sent).url)
     assert response.status == 0
     assert response.reason
+
+
+def test_the_time_to_wait_is_the_callers(monkeypatch):
+    waited = []
+
+    def open_url(_url, timeout, **_options):
+        waited.append(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(_transport, "open_url", open_url)
+    assert local("GET", "http://127.0.0.1", timeout=7) == Response(0, reason="timed out")
+    assert waited == [7]
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1:port/", "http://127.0.0.1:5000/a b"])
