@@ -124,8 +124,9 @@ def test_a_units_last_words_are_in_the_journal(manager, scope):
         ("systemd_user", ["(nothing that this user may read in the journal; as root: journalctl _SYSTEMD_USER_UNIT=zot.service)"]),
     ],
 )
-def test_of_a_users_unit_it_is_said_who_can_read_the_journal(manager, told):
-    assert Service(manager, "zot").last_words(lambda _argv: Completed(0, "", "")) == told
+@pytest.mark.parametrize("name", ["zot", "zot.service"])
+def test_of_a_users_unit_it_is_said_who_can_read_the_journal(manager, told, name):
+    assert Service(manager, name).last_words(lambda _argv: Completed(0, "", "")) == told
 
 
 def test_what_follows_the_cause_is_left_out():
@@ -161,6 +162,14 @@ def sleeper():
 
 def test_the_command_line_of_a_process(sleeper):
     assert command_line(sleeper.pid, run) == f"{sys.executable} -c print(flush=True) or input() serve /a b/config.json"
+
+
+def test_where_there_is_a_proc_no_program_is_needed(tmp_path, monkeypatch):
+    (tmp_path / "cmdline").write_bytes(b"/opt/zot\0serve\0/\xff\0")
+    monkeypatch.setattr(_service, "Path", lambda path: tmp_path / path.replace("/proc/4711/", ""))
+    runner = Scripted()
+    assert command_line(4711, runner) == "/opt/zot serve /\ufffd"
+    assert runner.asked == []
 
 
 def test_where_there_is_no_proc_ps_tells(tmp_path, monkeypatch):
