@@ -88,6 +88,7 @@ def test_patterns_that_can_meet_are_refused(one, other):
         ("a?c", "abbc"),
         ("abc/**", "abc-d"),
         ("abc", "abc/x/{a,b}"),
+        ("a?c/x", "abc"),
     ],
 )
 def test_patterns_that_cannot_meet_are_kept_apart(one, other):

@@ -143,6 +143,7 @@ def test_what_cannot_be_is_refused(given, message):
 
 
 def test_storage_collects_garbage_and_keeps_one_copy():
+    assert made().document["distSpecVersion"] == "1.1.1"
     assert made().document["storage"] == {"rootDirectory": "/srv/zot", "dedupe": True, "gc": True, "gcDelay": "1h", "gcInterval": "24h"}
 
 
