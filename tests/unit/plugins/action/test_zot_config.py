@@ -74,6 +74,7 @@ def test_a_whole_document_is_used_as_it_is(registry):
     document = {"storage": {"rootDirectory": "/srv/zot"}, "http": {"port": "5001"}}
     result = registry(document=document)
     assert registry.live() == document
+    assert registry.names() == ["config.json"]
     assert result["url"] == "http://127.0.0.1:5001"
 
 

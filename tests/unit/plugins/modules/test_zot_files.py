@@ -233,6 +233,11 @@ def test_each_state_says_what_it_needs(host, state, needed):
         assert f"state is {state} but all of the following are missing: {missing}" in answer["msg"]
 
 
+@pytest.mark.parametrize(("key", "missing"), [("files", "name"), ("folders", "path")])
+def test_a_file_has_a_name_and_a_folder_a_path(host, key, missing):
+    assert f"missing required arguments: {missing} found in {key}" in host("look", **{key: [{}]})["msg"]
+
+
 def write_htpasswd_in(folder, **passwords):
     folder.mkdir()
     write_htpasswd(folder / "htpasswd", passwords)

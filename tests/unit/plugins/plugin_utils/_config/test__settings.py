@@ -177,6 +177,10 @@ def test_where_it_listens_and_under_which_name_it_is_known():
     assert "externalUrl" not in made().document["http"]
 
 
+def test_it_logs_as_much_as_was_asked_for():
+    assert made(log_level="debug").document["log"] == {"level": "debug"}
+
+
 def test_dockers_own_format_is_taken_only_where_there_is_an_upstream():
     assert "compat" not in made().document["http"]
     assert made(upstreams=[{"name": "quay.io"}]).document["http"]["compat"] == ["docker2s2"]
@@ -293,8 +297,14 @@ def test_credentials_are_those_of_the_upstreams_with_a_user():
     assert "credentialsFile" not in made(upstreams=[{"name": "quay.io"}]).document["extensions"]["sync"]
 
 
+def test_the_order_of_the_upstreams_is_no_difference_in_their_credentials():
+    upstreams = [{"name": name, "username": "me"} for name in ("a.io", "b.io")]
+    secrets = {**SECRETS, "upstream_passwords": {"a.io": "x", "b.io": "y"}}
+    assert made(secrets=secrets, upstreams=upstreams).files == made(secrets=secrets, upstreams=upstreams[::-1]).files
+
+
 def test_credentials_that_were_not_given_leave_the_document_the_same():
-    nothing = {"oidc_client_secret": None, "upstream_passwords": {"docker.io": ""}, "local_passwords": {}}
+    nothing = {"oidc_client_secret": None, "upstream_passwords": {"docker.io": None}, "local_passwords": {}}
     given = {"upstreams": [{"name": "docker.io", "username": "me"}], "oidc": OIDC}
     assert made(secrets=nothing, **given).document == made(**given).document
 
