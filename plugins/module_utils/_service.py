@@ -55,10 +55,9 @@ class Service:
         if self.manager == "launchd":
             lines = [line for path in self.log_paths for line in _tail(Path(path))]
         else:
-            scope = ["--user", "--user-unit"] if self.manager == "systemd_user" else ["-u"]
-            lines = runner(["journalctl", *scope, self.name, "-n", str(_READ_LINES), "-o", "cat", "-q"]).stdout.splitlines()
+            lines = runner(["journalctl", *self._journal(), "-n", str(_READ_LINES), "-o", "cat", "-q"]).stdout.splitlines()
             if not lines and self.manager == "systemd_user":
-                return [f"(nothing that this user may read in the journal; as root: journalctl _SYSTEMD_USER_UNIT={self._unit()})"]
+                return [f"(nothing that this user may read in the journal; as root: journalctl {' '.join(self._identified())})"]
         return [shown for shown in map(_readable, lines) if shown][-_LOG_LINES:]
 
     def _systemctl(self) -> list[str]:
@@ -67,8 +66,15 @@ class Service:
         # Whoever became the user has no session of the user's.
         return ["env", f"XDG_RUNTIME_DIR=/run/user/{self.uid}", "systemctl", "--user"]
 
-    def _unit(self) -> str:
-        return self.name if self.name.endswith(".service") else f"{self.name}.service"
+    def _journal(self) -> list[str]:
+        if self.manager == "systemd":
+            return ["-u", self.name]
+        unit, own = f"{self.name.removesuffix('.service')}.service", f"_UID={self.uid}"
+        return ["--user", own, f"_SYSTEMD_USER_UNIT={unit}", "+", own, f"USER_UNIT={unit}", "+", *self._identified()]
+
+    def _identified(self) -> list[str]:
+        """Of a user's process that has ended the journal may not know the unit any more, but what it called itself."""
+        return [f"_UID={self.uid}", f"SYSLOG_IDENTIFIER={self.name.removesuffix('.service')}"]
 
 
 def command_line(pid: int, runner: Runner) -> str:

@@ -287,8 +287,8 @@ def test_where_the_user_may_not_read_the_journal_it_is_said_who_may(virgin: Call
     host.run("mkdir", "/etc/systemd/journald.conf.d")
     host.guest.run(["tee", "/etc/systemd/journald.conf.d/volatile.conf"], stdin="[Journal]\nStorage=volatile\n")
     host.run("systemctl", "restart", "systemd-journald")
-    command = "journalctl _SYSTEMD_USER_UNIT=zot.service"
-    words = ["systemd-run", "--user", "--quiet", "--unit=zot", "sh", "-c", "echo cannot open the store"]
+    command = f"journalctl _UID={host.guest.run(['id', '-u', nspawn.USER]).stdout.strip()} SYSLOG_IDENTIFIER=zot"
+    words = ["systemd-run", "--user", "--quiet", "--unit=zot", "-p", "SyslogIdentifier=zot", "sh", "-c", "echo cannot open the store"]
     host.guest.run(words, user=nspawn.USER)
     until(lambda: "cannot open the store" in host.run(*command.split()))
     host.guest.run(["tee", "/opt/config.json"], stdin="{}")

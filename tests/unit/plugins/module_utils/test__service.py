@@ -103,9 +103,10 @@ def test_a_log_that_is_not_there_says_nothing(tmp_path):
     assert agent(tmp_path / "none", tmp_path).last_words(run) == []
 
 
-@pytest.mark.parametrize(
-    ("manager", "scope"), [("systemd", ["-u", "zot.service"]), ("systemd_user", ["--user", "--user-unit", "zot.service"])]
-)
+USERS = ["_UID=501", "_SYSTEMD_USER_UNIT=zot.service", "+", "_UID=501", "USER_UNIT=zot.service", "+", "_UID=501", "SYSLOG_IDENTIFIER=zot"]
+
+
+@pytest.mark.parametrize(("manager", "scope"), [("systemd", ["-u", "zot.service"]), ("systemd_user", ["--user", *USERS])])
 def test_a_units_last_words_are_in_the_journal(manager, scope):
     asked = []
 
@@ -113,7 +114,7 @@ def test_a_units_last_words_are_in_the_journal(manager, scope):
         asked.append(argv)
         return Completed(0, "".join(f"line {number}\n" for number in range(25)), "hint: you are not seeing messages")
 
-    assert Service(manager, "zot.service").last_words(runner) == [f"line {number}" for number in range(5, 25)]
+    assert Service(manager, "zot.service", uid=501).last_words(runner) == [f"line {number}" for number in range(5, 25)]
     assert asked == [["journalctl", *scope, "-n", "200", "-o", "cat", "-q"]]
 
 
@@ -121,12 +122,12 @@ def test_a_units_last_words_are_in_the_journal(manager, scope):
     ("manager", "told"),
     [
         ("systemd", []),
-        ("systemd_user", ["(nothing that this user may read in the journal; as root: journalctl _SYSTEMD_USER_UNIT=zot.service)"]),
+        ("systemd_user", ["(nothing that this user may read in the journal; as root: journalctl _UID=501 SYSLOG_IDENTIFIER=zot)"]),
     ],
 )
 @pytest.mark.parametrize("name", ["zot", "zot.service"])
 def test_of_a_users_unit_it_is_said_who_can_read_the_journal(manager, told, name):
-    assert Service(manager, name).last_words(lambda _argv: Completed(0, "", "")) == told
+    assert Service(manager, name, uid=501).last_words(lambda _argv: Completed(0, "", "")) == told
 
 
 def test_what_follows_the_cause_is_left_out():
