@@ -95,8 +95,8 @@ def test_what_the_host_needs_to_know_reaches_it(registry):
     assert stat.S_IMODE((registry.folder / "data").stat().st_mode) == 0o711
     record = json.loads((registry.conf / "last-good/record.json").read_text())
     assert record["service"]["path"] == str(unit)
-    given = {"owner": "root", "group": "nogroup", "run_as": "nobody"}
-    registry(check=True, **given)
+    given = {"owner": "not-made-yet", "group": "nor-this", "run_as": "nor-that"}
+    assert registry(check=True, **given)["changed"]
     assert all(given.items() <= call.items() for call in registry.task.ran)
     assert all(call["task_vars"] == {"inventory_hostname": "registry"} for call in registry.task.ran)
 

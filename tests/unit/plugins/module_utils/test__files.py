@@ -393,12 +393,13 @@ def test_a_file_made_by_hand_that_nothing_names_goes_at_once_and_the_second_run_
     assert _files.look(layout, wanted(), OWNER)["record"]["obsolete"] == []
 
 
-def test_the_users_own_file_that_the_document_names_stays(layout):
+@pytest.mark.parametrize("wrap", [lambda path: {"htpasswd": {"path": path}}, lambda path: [{"paths": ["other", path]}]])
+def test_the_users_own_file_that_the_document_names_stays(layout, wrap):
     own = layout.folder / _files.HTPASSWD_FILE
     layout.folder.mkdir()
     own.write_text("bob:hash\n")
     want = wanted()
-    want.document["http"]["auth"] = {"htpasswd": {"path": str(own)}}
+    want.document["http"]["auth"] = wrap(str(own))
     want.text = canonical(want.document)
     for _run in range(2):
         provision(layout, want)
@@ -440,6 +441,14 @@ def test_a_rollback_removes_the_secrets_that_came_with_what_failed(layout):
     assert not (layout.folder / _files.OIDC_FILE).exists()
     provision(layout, wanted(port="5001"))
     assert _files.look(layout, wanted(port="5001"), OWNER)["record"]["obsolete"] == []
+
+
+def test_a_rollback_removes_the_secrets_of_every_run_that_failed(layout):
+    provision(layout, wanted())
+    write(layout, wanted(**{_files.OIDC_FILE: SECRET}))
+    write(layout, wanted(**{_files.OIDC_FILE: SECRET, _files.HTPASSWD_FILE: "bob:hash\n"}))
+    _files.restore(layout, OWNER)
+    assert sorted(path.name for path in layout.folder.iterdir()) == ["config.json", "last-good"]
 
 
 def test_a_rollback_removes_no_file_that_was_there_before(layout):

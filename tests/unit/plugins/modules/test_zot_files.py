@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import socket
 import stat
 
@@ -75,6 +77,13 @@ def test_files_have_the_mode_and_folders_that_were_asked_for(host):
     host("written")
     assert [stat.S_IMODE(path.stat().st_mode) for path in (host.config, host.conf / KEYS)] == [0o640, 0o640]
     assert [stat.S_IMODE(path.stat().st_mode) for path in (data, host.folder / "log")] == [0o750, 0o700]
+
+
+def test_owner_group_and_the_services_user_are_names(host):
+    me, mine = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    assert host("staged", owner=me, group=mine, run_as=me)["changed"]
+    for key in ("owner", "group"):
+        assert "make it first" in host("staged", **{key: "no-such-name-here"})["msg"]
 
 
 def test_the_service_is_recorded_and_restored(host):
