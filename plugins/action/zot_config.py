@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""zot_config on the controller: settings -> document -> plan -> diff; the host's part is the module zot_files."""
+"""zot_config on the controller: settings -> document -> plan -> diff; the host's part is the module zot_host."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ class ActionModule(ActionBase):
             "files": [{"name": file.name, "content": file.content} for file in files],
             **{key: args[key] for key in ("config_path", "binary", "release", *_HOST) if args[key] is not None},
         }
-        answer = self._execute_module(module_name="blumeops.zot.zot_files", module_args=arguments, task_vars=task_vars)
+        answer = self._execute_module(module_name="blumeops.zot.zot_host", module_args=arguments, task_vars=task_vars)
         if answer.get("failed"):
-            raise ZotError(answer.get("msg", "zot_files failed"), **{key: answer[key] for key in ("verify", "exception") if key in answer})
+            raise ZotError(answer.get("msg", "zot_host failed"), **{key: answer[key] for key in ("verify", "exception") if key in answer})
         if "found" not in answer and state == "look":
-            raise AnsibleActionFail("zot_files gave no answer", result=answer)
+            raise AnsibleActionFail("zot_host gave no answer", result=answer)
         return answer
 
 

@@ -177,29 +177,29 @@ options:
     type: dict
     default: {}
   folders:
-    description: As in M(blumeops.zot.zot_files).
+    description: As in M(blumeops.zot.zot_host).
     type: list
     elements: dict
     default: []
   owner:
-    description: As in M(blumeops.zot.zot_files).
+    description: As in M(blumeops.zot.zot_host).
     type: str
   group:
-    description: As in M(blumeops.zot.zot_files).
+    description: As in M(blumeops.zot.zot_host).
     type: str
   file_mode:
-    description: As in M(blumeops.zot.zot_files).
+    description: As in M(blumeops.zot.zot_host).
     type: str
     choices: ["0600", "0640"]
     default: "0600"
   run_as:
-    description: As in M(blumeops.zot.zot_files).
+    description: As in M(blumeops.zot.zot_host).
     type: str
   service_file:
-    description: As in M(blumeops.zot.zot_files).
+    description: As in M(blumeops.zot.zot_host).
     type: path
   service:
-    description: As in M(blumeops.zot.zot_files).
+    description: As in M(blumeops.zot.zot_host).
     type: dict
 author:
   - The blumeops.zot authors

@@ -27,7 +27,7 @@ class Plan:
 
 
 def plan(found: t.Mapping[str, t.Any], config_name: str, binary: str, with_proof: bool = True) -> Plan:
-    """Compare what the host has (the answer of M(blumeops.zot.zot_files) with O(state=look)) with what is wanted.
+    """Compare what the host has (the answer of M(blumeops.zot.zot_host) with O(state=look)) with what is wanted.
 
     What was proved last counts, not only what lies on disk: a run that stopped between write and restart left the right
     files and the wrong process. Every difference restarts zot, save those of mode and owner. Where nobody proves and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs modules in this process, and the action plugin zot_config with its module really run on this very host."""
+"""Runs modules in this process, and action plugins with their modules really run on this very host."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import types
 import typing as t
 from pathlib import Path
 
 from ansible.module_utils.testing import patch_module_args
+from ansible.modules import get_url
+from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
-from ansible_collections.blumeops.zot.plugins.action.zot_config import ActionModule
-from ansible_collections.blumeops.zot.plugins.modules import zot_files
+from ansible.plugins.action import ActionBase
+from ansible_collections.blumeops.zot.plugins.modules import zot_host
 
 
 def run_module(main: t.Callable[[], None], check: bool = False, **options: t.Any) -> dict[str, t.Any]:
@@ -43,28 +46,40 @@ def launchd(path: Path, pid: int) -> dict[str, t.Any]:
     return {"manager": "launchd", "name": "net.example.zot", "launchctl": str(launchctl)}
 
 
-class _OnThisHost(ActionModule):
-    """The action plugin without a connection: its module runs here."""
+class _OnThisHost:
+    """An action plugin without a connection: its modules run here, and folders of this host pass for those of another."""
 
     ran: list[dict[str, t.Any]]
+    folder: Path
 
     def _execute_module(self, module_name: str, module_args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        assert module_name == "blumeops.zot.zot_files"
-        answer = run_module(zot_files.main, check=self._task.check_mode, **module_args)
+        module = {"blumeops.zot.zot_host": zot_host, "ansible.builtin.get_url": get_url}[module_name]
+        answer = run_module(module.main, check=self._task.check_mode, **module_args)
         self.ran.append({**module_args, "answer": answer, "task_vars": task_vars})
         return answer
 
+    def _make_tmp_path(self) -> str:
+        self.folder.mkdir()
+        return str(self.folder)
 
-class ZotConfig:
-    """The task zot_config; ``ran`` are the calls of its module, with their answers."""
+    def _transfer_file(self, local_path: str, remote_path: str) -> None:
+        shutil.copyfile(local_path, remote_path)
 
-    def __init__(self) -> None:
+    def _fixup_perms2(self, remote_paths: tuple[str, ...]) -> None:
+        """Nobody else has to read it."""
+
+
+class Action:
+    """A task of one action plugin; ``ran`` are the calls of its modules, with their answers."""
+
+    def __init__(self, plugin: type[ActionBase], folder: Path = Path("/nowhere")) -> None:
+        self.plugin = type("OnThisHost", (_OnThisHost, plugin), {"folder": folder})
         self.ran: list[dict[str, t.Any]] = []
 
     def __call__(self, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         task = Task()
         task.args, task.check_mode, task.async_val = options, check, 0
-        action = _OnThisHost(task, _Connection(), *[None] * 4)
+        action = self.plugin(task, _Connection(), None, DataLoader(), None, None)
         self.ran = action.ran = []
         return action.run(task_vars={"inventory_hostname": "registry"})
 
@@ -76,4 +91,4 @@ class ZotConfig:
 class _Connection:
     """As much of a connection as `ActionBase.run` looks at."""
 
-    _shell = types.SimpleNamespace(tmpdir="/nowhere")
+    _shell = types.SimpleNamespace(tmpdir="/nowhere", join_path=os.path.join)

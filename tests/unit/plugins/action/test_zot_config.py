@@ -9,9 +9,10 @@ import stat
 import bcrypt
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible_collections.blumeops.zot.plugins.modules import zot_files
+from ansible_collections.blumeops.zot.plugins.action.zot_config import ActionModule
+from ansible_collections.blumeops.zot.plugins.modules import zot_host
 from support import modules
-from support.modules import ZotConfig, launchd, program
+from support.modules import Action, launchd, program
 from support.zot_binary import free_port, standin_zot, write_htpasswd
 
 READ = [{"anonymous": True, "actions": ["read"]}]
@@ -22,7 +23,7 @@ class Registry:
     """A host without zot, and the task that configures it. Its binary is content with everything."""
 
     def __init__(self, folder):
-        self.folder, self.conf, self.task = folder, folder / "conf", ZotConfig()
+        self.folder, self.conf, self.task = folder, folder / "conf", Action(ActionModule)
         self.config = self.conf / "config.json"
         self.binary = program(folder / "bin/zot", """[ "$1" = verify ] || echo '{"commit":"v2.1.20-0-g1"}'""")
         self.port = free_port()
@@ -37,7 +38,7 @@ class Registry:
     def prove(self):
         """What the role does after zot came up with what was written."""
         paths = {"config_path": str(self.config), "binary": str(self.binary)}
-        return modules.run_module(zot_files.main, state="promoted", release="2.1.20", **paths)
+        return modules.run_module(zot_host.main, state="promoted", release="2.1.20", **paths)
 
     def live(self):
         return json.loads(self.config.read_text())
@@ -333,7 +334,7 @@ def test_a_secret_of_the_wrong_type_is_not_quoted(registry):
 
 @pytest.mark.parametrize(
     ("answer", "message"),
-    [({"failed": True, "msg": "disk full", "exception": "trace"}, "disk full"), ({"failed": True}, "zot_files failed")],
+    [({"failed": True, "msg": "disk full", "exception": "trace"}, "disk full"), ({"failed": True}, "zot_host failed")],
 )
 def test_a_failure_of_the_module_is_the_tasks(registry, monkeypatch, answer, message):
     monkeypatch.setattr(modules, "run_module", lambda *_arguments, **_options: answer)
@@ -343,5 +344,5 @@ def test_a_failure_of_the_module_is_the_tasks(registry, monkeypatch, answer, mes
 
 def test_a_module_without_an_answer_is_an_error(registry, monkeypatch):
     monkeypatch.setattr(modules, "run_module", lambda *_arguments, **_options: {"rc": 1})
-    with pytest.raises(AnsibleActionFail, match="zot_files gave no answer"):
+    with pytest.raises(AnsibleActionFail, match="zot_host gave no answer"):
         registry()

@@ -7,7 +7,6 @@ import ssl
 import threading
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.module_utils import _transport
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, local
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -125,11 +124,11 @@ def test_half_an_answer_is_no_answer(serve, sent):
 def test_the_time_to_wait_is_the_callers(monkeypatch):
     waited = []
 
-    def open_url(_url, timeout, **_options):
+    def create_connection(_address, timeout, *_source):
         waited.append(timeout)
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr(_transport, "open_url", open_url)
+    monkeypatch.setattr(socket, "create_connection", create_connection)
     assert local("GET", "http://127.0.0.1", timeout=7) == Response(0, reason="timed out")
     assert waited == [7]
 

@@ -2,11 +2,16 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.modules import zot_info
-from support.modules import launchd, program, run_module
+from ansible.errors import AnsibleActionFail
+from ansible_collections.blumeops.zot.plugins.action.zot_info import ActionModule
+from ansible_collections.blumeops.zot.plugins.module_utils import _states
+from support.modules import Action, launchd, program
 from support.zot_binary import serving, standin_zot
+
+zot_info = Action(ActionModule)
 
 
 class Clock:
@@ -27,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(zot_info, "time", clock)
+    monkeypatch.setattr(_states, "time", clock)
     return clock
 
 
@@ -42,7 +47,7 @@ def zot(tmp_path):
 def ask(zot, tmp_path):
     def module(check=False, pid=zot.process.pid, log_paths=(), **options):
         service = {**launchd(tmp_path / "launchctl", pid), "log_paths": [str(path) for path in log_paths]}
-        return run_module(zot_info.main, check, **{"config_path": str(zot.config_path), "service": service, "wait_timeout": 0, **options})
+        return zot_info(check, **{"config_path": str(zot.config_path), "service": service, "wait_timeout": 0, **options})
 
     return module
 
@@ -67,7 +72,7 @@ def test_a_unit_of_systemd_is_asked_for_on_the_path(zot, tmp_path, monkeypatch):
     program(tmp_path / "path/systemctl", f'[ "$*" = "show -p MainPID zot" ] && echo MainPID={zot.process.pid}')
     monkeypatch.setenv("PATH", f"{tmp_path / 'path'}:{os.environ['PATH']}")
     service = {"manager": "systemd", "name": "zot"}
-    assert run_module(zot_info.main, config_path=str(zot.config_path), service=service, wait_timeout=0)["pid"] == zot.process.pid
+    assert zot_info(config_path=str(zot.config_path), service=service, wait_timeout=0)["pid"] == zot.process.pid
 
 
 def test_without_a_process_it_fails_after_the_time_given(ask, clock):
@@ -112,9 +117,8 @@ def test_a_failure_shows_what_zot_logged_last_without_headers(ask, tmp_path):
 )
 def test_the_service_is_judged(tmp_path, service, message):
     given = {"config_path": str(tmp_path / "config.json"), **({"service": service} if service else {})}
-    answer = run_module(zot_info.main, **given)
-    assert answer["failed"]
-    assert message in answer["msg"]
+    with pytest.raises(AnsibleActionFail, match=re.escape(message)):
+        zot_info(**given)
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "is not there"), ("{", "cannot be read as JSON")])

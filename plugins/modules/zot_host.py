@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: zot_files
-short_description: Stage, write, promote and restore the files zot reads
+module: zot_host
+short_description: The host's side of the collection's actions
 version_added: 0.1.0
 description:
-  - The host's side of M(blumeops.zot.zot_config), which calls it to look and to stage; the role V(blumeops.zot.zot) calls it to
-    write, promote and restore.
+  - What M(blumeops.zot.zot_binary), M(blumeops.zot.zot_config) and M(blumeops.zot.zot_info) look at and do on the host. The role
+    V(blumeops.zot.zot) calls it to write, promote and restore what M(blumeops.zot.zot_config) staged.
+  - It is one module because Ansible builds each module anew in every run, and a second call of the same one is far cheaper.
   - Every file is made beside its target and renamed over it. What was proved last is kept in C(last-good/record.json) beside the
     configuration, readable by its owner alone.
   - No content of a file is returned, logged or shown.
@@ -22,28 +23,42 @@ attributes:
     support: full
   diff_mode:
     support: none
-    details: The diff is shown by M(blumeops.zot.zot_config), which knows what is wanted and why.
+    details: The diff is shown by the actions, which know what is wanted and why.
   idempotent:
     support: full
   platform:
     support: full
     platforms: posix
 options:
-  config_path:
-    description: Absolute path of zot's configuration on the host. The other files lie in the same folder.
-    type: path
-    required: true
   state:
     description:
+      - V(facts) tells the system, its service manager and the user, V(serving) waits until zot serves and tells what runs.
+      - V(binary) looks for a binary among the installed ones, and installs it from O(path) or O(source).
       - V(look) compares and changes nothing. V(staged) writes everything that is wanted to a folder of its own and lets C(zot verify)
         judge it; in check mode, and when it is refused, nothing stays there.
       - V(written) renames the staged files over the live ones. V(promoted) records what is live as proved.
       - V(restored) brings back what was recorded.
     type: str
-    choices: [look, staged, written, promoted, restored]
+    choices: [facts, binary, look, staged, written, promoted, restored, serving]
     required: true
+  config_path:
+    description: Absolute path of zot's configuration on the host. The other files lie in the same folder.
+    type: path
+  install_dir:
+    description: Folder of the binaries, for O(state=binary); made when missing.
+    type: path
+  path:
+    description: A binary that was given on the host.
+    type: path
+  source:
+    description: Where the binary was brought from elsewhere.
+    type: path
+  sha256:
+    description: The sum the binary must have.
+    type: str
+    default: ""
   document:
-    description: The configuration, as JSON text. Needed for O(state=look) and O(state=staged).
+    description: The configuration, as JSON text.
     type: str
   files:
     description: The secret files that are wanted beside the configuration.
@@ -82,7 +97,7 @@ options:
     description: The zot binary that is to run. Where it is not on the host yet (check mode), C(zot verify) is left out and that is said.
     type: path
   release:
-    description: The release O(binary) must be.
+    description: The zot release that is wanted.
     type: str
   owner:
     description: Owner of the files; the user who runs the module when left out.
@@ -102,7 +117,7 @@ options:
     description: The property list or unit of the service; recorded and restored with the configuration.
     type: path
   service:
-    description: The service that runs zot, to tell whether a busy port is its own. Without it the port is not looked at.
+    description: The service that runs zot, for O(state=serving). With O(state=staged) it tells whether a busy port is its own.
     type: dict
     suboptions:
       manager:
@@ -123,18 +138,66 @@ options:
         type: list
         elements: path
         default: []
+  steady:
+    description: Seconds after which the same process must still serve.
+    type: float
+    default: 0
+  wait_timeout:
+    description: Seconds to wait until zot serves.
+    type: int
+    default: 60
 author:
   - The blumeops.zot authors
 """
 
 EXAMPLES = r"""
 - name: Bring back what was proved last
-  blumeops.zot.zot_files:
+  blumeops.zot.zot_host:
     config_path: /Users/erichblume/.config/zot/config.json
     state: restored
 """
 
 RETURN = r"""
+system:
+  description: The system in the words of zot's releases, such as C(linux) or C(darwin).
+  returned: O(state=facts)
+  type: str
+architecture:
+  description: The architecture, such as C(amd64) or C(arm64).
+  returned: O(state=facts)
+  type: str
+service_manager:
+  description: C(launchd) on macOS, C(systemd) on Linux, null elsewhere.
+  returned: O(state=facts)
+  type: str
+user:
+  description: The user who runs the module.
+  returned: O(state=facts)
+  type: str
+uid:
+  description: That user's number.
+  returned: O(state=facts)
+  type: int
+home:
+  description: That user's home.
+  returned: O(state=facts)
+  type: str
+binary:
+  description: Where the binary lies or belongs.
+  returned: O(state=binary)
+  type: str
+sha256:
+  description: Its sum.
+  returned: O(state=binary)
+  type: str
+found_sha256:
+  description: The sum of what lay there; null for nothing.
+  returned: O(state=binary)
+  type: str
+installed:
+  description: Whether it lies there now.
+  returned: O(state=binary)
+  type: bool
 found:
   description: How the host differs from what is wanted; documents are masked, files are only C(same), C(differs) or C(absent).
   returned: O(state=look)
@@ -152,15 +215,25 @@ restored:
   description: C(binary), C(release) and C(proved) of what was brought back; null where nothing was recorded.
   returned: O(state=restored)
   type: dict
+url:
+  description: Where zot answers.
+  returned: O(state=serving)
+  type: str
+release:
+  description: The release zot says it is; null where it does not tell.
+  returned: O(state=serving)
+  type: str
+pid:
+  description: The process that serves.
+  returned: O(state=serving)
+  type: int
 """
 
-import json
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.blumeops.zot.plugins.module_utils import _files, _host
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._service import ARGUMENT_SPEC as SERVICE
+from ansible_collections.blumeops.zot.plugins.module_utils._states import STATES
 
 FILE = {"name": {"type": "str", "required": True}, "content": {"type": "str", "no_log": True}}
 FOLDER = {
@@ -174,8 +247,12 @@ FOLDER = {
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "config_path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["look", "staged", "written", "promoted", "restored"], "required": True},
+            "state": {"type": "str", "choices": list(STATES), "required": True},
+            "config_path": {"type": "path"},
+            "install_dir": {"type": "path"},
+            "path": {"type": "path"},
+            "source": {"type": "path"},
+            "sha256": {"type": "str", "default": ""},
             "document": {"type": "str", "no_log": True},
             "files": {"type": "list", "elements": "dict", "options": FILE, "default": []},
             "folders": {"type": "list", "elements": "dict", "options": FOLDER, "default": []},
@@ -187,16 +264,22 @@ def main() -> None:
             "run_as": {"type": "str"},
             "service_file": {"type": "path"},
             "service": {"type": "dict", "options": SERVICE},
+            "steady": {"type": "float", "default": 0},
+            "wait_timeout": {"type": "int", "default": 60},
         },
         required_if=[
-            ("state", "look", ["document"]),
-            ("state", "staged", ["document", "binary", "release"]),
-            ("state", "promoted", ["binary", "release"]),
+            ("state", "binary", ["install_dir", "release"]),
+            ("state", "look", ["config_path", "document"]),
+            ("state", "staged", ["config_path", "document", "binary", "release"]),
+            ("state", "written", ["config_path"]),
+            ("state", "promoted", ["config_path", "binary", "release"]),
+            ("state", "restored", ["config_path"]),
+            ("state", "serving", ["config_path", "service"]),
         ],
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**_STATES[module.params["state"]](module.params, module.check_mode))
+        module.exit_json(**STATES[module.params["state"]](module.params, module.check_mode))
     except ZotError as error:
         module.fail_json(msg=error.message, **error.facts)
     except OSError as error:
@@ -208,46 +291,6 @@ def _told(error: OSError) -> str:
         return f"{error.strerror}; nothing was left half-written, run again when that is mended"
     return f"{error.filename}: {error.strerror}; give this user the right to it, or another path"
 
-
-def _wanted(params: dict) -> _files.Wanted:
-    return _files.Wanted(json.loads(params["document"]), params["document"], {item["name"]: item["content"] for item in params["files"]})
-
-
-def _look(params: dict, _check: bool) -> dict:
-    layout, owner = _files.Layout(Path(params["config_path"])), _host.owner(params)
-    found = _files.look(layout, _wanted(params), owner)
-    found["folders_missing"] = [item["path"] for item in params["folders"] if not Path(item["path"]).is_dir()]
-    found["salts"] = _host.bcrypt_salts(layout.folder / _files.HTPASSWD_FILE)
-    return {"changed": False, "found": found}
-
-
-def _staged(params: dict, check: bool) -> dict:
-    verified = _host.stage_and_judge(params, _wanted(params), check)
-    return {"changed": True, "verified": verified}
-
-
-def _written(params: dict, check: bool) -> dict:
-    layout = _files.Layout(Path(params["config_path"]))
-    service_file = Path(params["service_file"]) if params["service_file"] else None
-    return {"changed": True, "written": [] if check else _files.commit(layout, service_file)}
-
-
-def _promoted(params: dict, check: bool) -> dict:
-    layout = _files.Layout(Path(params["config_path"]))
-    service_file = Path(params["service_file"]) if params["service_file"] else None
-    return {"changed": False if check else _files.promote(layout, params["binary"], params["release"], service_file)}
-
-
-def _restored(params: dict, check: bool) -> dict:
-    layout = _files.Layout(Path(params["config_path"]))
-    if check:
-        record = _files.read_record(layout)
-        return {"changed": record is not None, "restored": record and {key: record[key] for key in ("binary", "release", "proved")}}
-    restored = _files.restore(layout, _host.owner(params))
-    return {"changed": restored is not None, "restored": restored}
-
-
-_STATES = {"look": _look, "staged": _staged, "written": _written, "promoted": _promoted, "restored": _restored}
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ import socket
 import stat
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.modules import zot_files
+from ansible_collections.blumeops.zot.plugins.modules import zot_host
 from support.modules import launchd, program, run_module
 from support.zot_binary import free_port, standin_zot, write_htpasswd
 
@@ -29,7 +29,7 @@ class Host:
         judged = {"document": self.document(), "files": [{"name": KEYS}]} if state in ("look", "staged") else {}
         binary = {"binary": str(self.binary), "release": "2.1.20"} if state in ("staged", "promoted") else {}
         given = {"config_path": str(self.config), "state": state, **judged, **binary, **options}
-        return run_module(zot_files.main, check, **{key: value for key, value in given.items() if value is not None})
+        return run_module(zot_host.main, check, **{key: value for key, value in given.items() if value is not None})
 
     def document(self, **http):
         storage = {"rootDirectory": str(self.folder / "data")}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the states of the module zot_host, each from its options and whether it is check mode to its result."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.blumeops.zot.plugins.module_utils import _files, _host, _install
+from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.module_utils._ready import Expected, wait_ready
+from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
+from ansible_collections.blumeops.zot.plugins.module_utils._service import Service
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import local
+from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
+
+Params = dict[str, t.Any]
+
+_MANAGERS = {"darwin": "launchd", "linux": "systemd"}
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def facts(_params: Params, _check: bool) -> Params:
+    """The host in the words of zot's releases, and the user who runs the module: under become another than gathered facts may know."""
+    machine = os.uname()
+    account = pwd.getpwuid(os.geteuid())
+    return {
+        "changed": False,
+        "system": machine.sysname.lower(),
+        "architecture": _ARCHITECTURES.get(machine.machine, machine.machine),
+        "service_manager": _MANAGERS.get(machine.sysname.lower()),
+        "user": account.pw_name,
+        "uid": account.pw_uid,
+        "home": account.pw_dir,
+    }
+
+
+def binary(params: Params, check: bool) -> Params:
+    """Look for a binary among the installed ones; install it where its source is at hand."""
+    folder = Path(params["install_dir"])
+    given = Path(params["path"]) if params["path"] else None
+    source = given or (Path(params["source"]) if params["source"] else None)
+    wanted = _install.look(folder, params["release"], params["sha256"], given)
+    if not wanted.installed:
+        _files.make_folders([{"path": str(folder), "mode": "0755"}], _files.Owner(), check)
+        if source and not check:
+            _install.install(wanted, source)
+    return {
+        "changed": not wanted.installed,
+        "installed": wanted.installed or (source is not None and not check),
+        "binary": str(wanted.path),
+        "sha256": wanted.sha256,
+        "found_sha256": wanted.found,
+    }
+
+
+def look(params: Params, _check: bool) -> Params:
+    layout = _layout(params)
+    found = _files.look(layout, _wanted(params), _host.owner(params))
+    found["folders_missing"] = [item["path"] for item in params["folders"] if not Path(item["path"]).is_dir()]
+    found["salts"] = _host.bcrypt_salts(layout.folder / _files.HTPASSWD_FILE)
+    return {"changed": False, "found": found}
+
+
+def staged(params: Params, check: bool) -> Params:
+    return {"changed": True, "verified": _host.stage_and_judge(params, _wanted(params), check)}
+
+
+def written(params: Params, check: bool) -> Params:
+    return {"changed": True, "written": [] if check else _files.commit(_layout(params), _service_file(params))}
+
+
+def promoted(params: Params, check: bool) -> Params:
+    changed = not check and _files.promote(_layout(params), params["binary"], params["release"], _service_file(params))
+    return {"changed": changed}
+
+
+def restored(params: Params, check: bool) -> Params:
+    layout = _layout(params)
+    if check:
+        record = _files.read_record(layout)
+        return {"changed": record is not None, "restored": record and {key: record[key] for key in ("binary", "release", "proved")}}
+    record = _files.restore(layout, _host.owner(params))
+    return {"changed": record is not None, "restored": record}
+
+
+def serving(params: Params, _check: bool) -> Params:
+    """Wait until zot serves; a failure has what it logged last."""
+    options = params["service"]
+    service = Service(options["manager"], options["name"], options["launchctl"], tuple(options["log_paths"]), os.geteuid())
+    try:
+        url = local_url(_files.read_document(Path(params["config_path"])))
+        expected = Expected(url, params["release"], params["binary"], params["steady"])
+        seen = wait_ready(expected, service, params["wait_timeout"], local, run, time)
+    except ZotError as error:
+        log = service.last_words(run)
+        said = "; it logged last: " + " | ".join(log[-5:]) if log else ""
+        raise ZotError(error.message + said, log=log) from None
+    return {"changed": False, "ready": True, "url": url, "release": seen.release, "pid": seen.pid}
+
+
+STATES: dict[str, t.Callable[[Params, bool], Params]] = {
+    "facts": facts,
+    "binary": binary,
+    "look": look,
+    "staged": staged,
+    "written": written,
+    "promoted": promoted,
+    "restored": restored,
+    "serving": serving,
+}
+
+
+def _layout(params: Params) -> _files.Layout:
+    return _files.Layout(Path(params["config_path"]))
+
+
+def _wanted(params: Params) -> _files.Wanted:
+    return _files.Wanted(json.loads(params["document"]), params["document"], {item["name"]: item["content"] for item in params["files"]})
+
+
+def _service_file(params: Params) -> Path | None:
+    return Path(params["service_file"]) if params["service_file"] else None
