@@ -203,7 +203,9 @@ def test_the_diff_shows_what_takes_effect(registry):
 
 def test_the_diff_of_a_virgin_host_begins_empty(registry):
     result = registry(settings={"local_users": ["bob"]}, local_passwords={"bob": "x"})
-    assert [diffs(result)[name][0] for name in (f"{registry.config} (effective)", f"{registry.conf}/htpasswd")] == ["", ""]
+    names = [f"{registry.config} (effective)", f"{registry.conf}/htpasswd"]
+    assert [diffs(result)[name][0] for name in names] == ["", ""]
+    assert [entry["before_header"] for entry in result["diff"] if "before" in entry][:2] == names
 
 
 def test_the_diff_names_only_the_secret_files_that_differ(registry):
