@@ -26,7 +26,7 @@ _DOWNLOAD_TIMEOUT = 30
 class ActionModule(ActionBase):
     """See the module's documentation."""
 
-    TRANSFERS_FILES = True
+    TRANSFERS_FILES = False  # seldom: a folder for them is made when one is
 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)

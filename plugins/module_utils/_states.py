@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: the states of the module zot_host, each from its options and whether it is check mode to its result."""
+"""PRIVATE to the collection: the states of the module zot_host, each from its options and whether it is check mode to its result.
+
+Each imports what it needs when it is called: the host compiles everything anew in every call, and all of it would make a call that only
+looks half as long again.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,8 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.blumeops.zot.plugins.module_utils import _files, _host, _install
-from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._ready import Expected, wait_ready
-from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
-from ansible_collections.blumeops.zot.plugins.module_utils._service import Service
-from ansible_collections.blumeops.zot.plugins.module_utils._transport import local
-from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
+if t.TYPE_CHECKING:
+    from ansible_collections.blumeops.zot.plugins.module_utils._files import Layout, Wanted
 
 Params = dict[str, t.Any]
 
@@ -41,6 +40,8 @@ def facts(_params: Params, _check: bool) -> Params:
 
 def binary(params: Params, check: bool) -> Params:
     """Look for a binary among the installed ones; install it where its source is at hand."""
+    from ansible_collections.blumeops.zot.plugins.module_utils import _files, _install
+
     folder = Path(params["install_dir"])
     given = Path(params["path"]) if params["path"] else None
     source = given or (Path(params["source"]) if params["source"] else None)
@@ -59,6 +60,8 @@ def binary(params: Params, check: bool) -> Params:
 
 
 def look(params: Params, _check: bool) -> Params:
+    from ansible_collections.blumeops.zot.plugins.module_utils import _files, _host
+
     layout = _layout(params)
     found = _files.look(layout, _wanted(params), _host.owner(params))
     found["folders_missing"] = [item["path"] for item in params["folders"] if not Path(item["path"]).is_dir()]
@@ -67,19 +70,27 @@ def look(params: Params, _check: bool) -> Params:
 
 
 def staged(params: Params, check: bool) -> Params:
+    from ansible_collections.blumeops.zot.plugins.module_utils import _host
+
     return {"changed": True, "verified": _host.stage_and_judge(params, _wanted(params), check)}
 
 
 def written(params: Params, check: bool) -> Params:
+    from ansible_collections.blumeops.zot.plugins.module_utils import _files
+
     return {"changed": True, "written": [] if check else _files.commit(_layout(params), _service_file(params))}
 
 
 def promoted(params: Params, check: bool) -> Params:
+    from ansible_collections.blumeops.zot.plugins.module_utils import _files
+
     changed = not check and _files.promote(_layout(params), params["binary"], params["release"], _service_file(params))
     return {"changed": changed}
 
 
 def restored(params: Params, check: bool) -> Params:
+    from ansible_collections.blumeops.zot.plugins.module_utils import _files, _host
+
     layout = _layout(params)
     if check:
         record = _files.read_record(layout)
@@ -90,10 +101,18 @@ def restored(params: Params, check: bool) -> Params:
 
 def serving(params: Params, _check: bool) -> Params:
     """Wait until zot serves; a failure has what it logged last."""
+    from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+    from ansible_collections.blumeops.zot.plugins.module_utils._files import read_document
+    from ansible_collections.blumeops.zot.plugins.module_utils._ready import Expected, wait_ready
+    from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
+    from ansible_collections.blumeops.zot.plugins.module_utils._service import Service
+    from ansible_collections.blumeops.zot.plugins.module_utils._transport import local
+    from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
+
     options = params["service"]
     service = Service(options["manager"], options["name"], options["launchctl"], tuple(options["log_paths"]), os.geteuid())
     try:
-        url = local_url(_files.read_document(Path(params["config_path"])))
+        url = local_url(read_document(Path(params["config_path"])))
         expected = Expected(url, params["release"], params["binary"], params["steady"])
         seen = wait_ready(expected, service, params["wait_timeout"], local, run, time)
     except ZotError as error:
@@ -115,12 +134,16 @@ STATES: dict[str, t.Callable[[Params, bool], Params]] = {
 }
 
 
-def _layout(params: Params) -> _files.Layout:
-    return _files.Layout(Path(params["config_path"]))
+def _layout(params: Params) -> Layout:
+    from ansible_collections.blumeops.zot.plugins.module_utils._files import Layout
+
+    return Layout(Path(params["config_path"]))
 
 
-def _wanted(params: Params) -> _files.Wanted:
-    return _files.Wanted(json.loads(params["document"]), params["document"], {item["name"]: item["content"] for item in params["files"]})
+def _wanted(params: Params) -> Wanted:
+    from ansible_collections.blumeops.zot.plugins.module_utils._files import Wanted
+
+    return Wanted(json.loads(params["document"]), params["document"], {item["name"]: item["content"] for item in params["files"]})
 
 
 def _service_file(params: Params) -> Path | None:

@@ -60,6 +60,7 @@ class Mac:
             "zot_binary_path": str(self.zot),
             "zot_port": self.port,
             "zot_ready_timeout": 10,
+            "zot_log_max_size": 0,  # no second agent, which takes a second of each run; other tests have it
             "zot_local_users": [USER],
             "zot_local_passwords": {USER: CANARY},
             "zot_upstreams": [{"name": "docker.io", "username": "puller"}],

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
 from integration.playbook import CHECKOUT, Play
-from support.launchd_sim import STAND_IN
+from support.launchd_sim import install
 from support.oidc import mock_provider
 from support.zot_binary import free_port, standin_zot
 from testbed.maclike import MacLike, maclike
@@ -28,8 +26,7 @@ class Indri:
         self.folder = folder
         self.port = free_port()
         self.inventories = [CHECKOUT / "inventory" / "hosts.yml", host.inventory_file]
-        zot = standin_zot(folder / "built")
-        zot.write_text(re.sub(r"\A#!.*", f"#!{PYTHON}", zot.read_text(encoding="utf-8")), encoding="utf-8")
+        zot = standin_zot(folder / "built", python=PYTHON)
         self.overrides: dict[str, t.Any] = {
             "zot_service_manager": "launchd",
             "zot_launchctl": str(self._launchctl()),
@@ -44,16 +41,12 @@ class Indri:
         return Play(playbook, self.inventories, self.folder / "controller")
 
     def _launchctl(self) -> Path:
-        """A copy of the stand-in, since the host's user may not read this checkout."""
-        shutil.copy(STAND_IN, self.host.bin / "launchctl-sim")
-        state = self.host.home / "launchctl"
-        state.mkdir(mode=0o777)
-        state.chmod(0o777)
-        program = self.host.bin / "launchctl"
-        program.write_text(f'#!/bin/sh\nLAUNCHCTL_SIM_DIR={state} exec {PYTHON} {self.host.bin / "launchctl-sim"} "$@"\n')
+        """In the host's own folder, since its user may not read this checkout."""
+        program, state = self.host.bin / "launchctl", self.host.home / "launchctl"
+        state.mkdir()
+        install(program, state, PYTHON)
         owner = self.host.home.stat()
-        for path, mode in ((self.host.bin / "launchctl-sim", 0o755), (program, 0o755), (state, 0o777)):
-            path.chmod(mode)
+        for path in (program, program.with_suffix(".pyc"), state):
             os.chown(path, owner.st_uid, owner.st_gid)
         return program
 

@@ -58,7 +58,10 @@ class Play:
         inventories = [word for path in self.inventories for word in ("-i", str(path))]
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         home = {"ANSIBLE_HOME": str(self.scratch / "ansible"), "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("ZOT_", "OP_"))}
+        # As on a user's controller, where Python keeps what it compiled.
+        home["PYTHONPYCACHEPREFIX"] = str(CHECKOUT / ".cache" / "pycache")
+        dropped = ("ZOT_", "OP_", "PYTHONDONTWRITEBYTECODE")
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         return subprocess.Popen(
             [program, *inventories, str(self.playbook), "-e", f"@{given}", *arguments],
             cwd=CHECKOUT,

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The launchctl stand-in, made ready for one test: a folder for its state and a program that uses it.
 
-Outside Python the program is a file of two lines, which a playbook writes too:
-
-    #!/bin/sh
-    LAUNCHCTL_SIM_DIR=/folder exec /usr/bin/python3 /checkout/tests/standins/launchctl "$@"
-
-It goes into the module's option `launchctl` (the role's `zot_launchctl`). Configuration: `sim.json` in the folder, see the stand-in.
+The program goes into the module's option `launchctl` (the role's `zot_launchctl`). Configuration: `sim.json` in the folder.
 End with `launchctl sim shutdown`, or remove the folder: no job outlives it by more than a second.
 """
 
@@ -25,25 +20,37 @@ from pathlib import Path
 STAND_IN = Path(__file__).resolve().parents[1] / "standins" / "launchctl"
 
 
-# Runs the same program without starting Python for every call: reads an argv per line, forks, answers [rc, stdout, stderr].
-_SERVER = """
-import contextlib, importlib.machinery, importlib.util, io, json, os, sys
-loader = importlib.machinery.SourceFileLoader("launchctl", sys.argv[1])
-launchctl = importlib.util.module_from_spec(importlib.util.spec_from_loader("launchctl", loader))
-loader.exec_module(launchctl)
-for line in sys.stdin:
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        continue
-    try:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            rc = launchctl.main(json.loads(line))
-        os.write(1, json.dumps([rc, out.getvalue(), err.getvalue()]).encode() + b"\\n")
-    finally:
-        os._exit(0)
+# Asks the stand-in's server (its `sim serve`); where there is none the stand-in answers itself, and a server starts for the next call.
+_PROGRAM = """#!/bin/bash
+export LAUNCHCTL_SIM_DIR={folder}
+stand_in=({python} -I -S {compiled})
+if ! {{ read -r port word <"$LAUNCHCTL_SIM_DIR/server.$EUID" && exec 3<>"/dev/tcp/127.0.0.1/$port"; }} 2>/dev/null; then
+  if [ "$1" != sim ]; then
+    setsid "${{stand_in[@]}}" sim serve </dev/null >/dev/null 2>&1 &
+  fi
+  exec "${{stand_in[@]}}" "$@"
+fi
+printf '%s\\0' "$word" "$@" "" >&3
+while IFS= read -r -u 3 line; do
+  case $line in
+    0*) exit "${{line:1}}" ;;
+    1*) printf '%s\\n' "${{line:1}}" ;;
+    *) printf '%s\\n' "${{line:1}}" >&2 ;;
+  esac
+done
+exit 70
 """
+
+
+def install(program: Path, folder: Path, python: str) -> None:
+    """Write ``program``, a launchctl whose launchd lives in ``folder``; what it runs lies compiled beside it."""
+    compiled = program.with_suffix(".pyc")
+    compiling = "import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2], doraise=True)"
+    subprocess.run([python, "-c", compiling, str(STAND_IN), str(compiled)], check=True, timeout=60)
+    words = {"folder": str(folder), "python": python, "compiled": str(compiled)}
+    program.write_text(_PROGRAM.format(**{name: shlex.quote(word) for name, word in words.items()}))
+    for path in (program, compiled):
+        path.chmod(0o755)
 
 
 class LaunchctlSim:
@@ -54,10 +61,7 @@ class LaunchctlSim:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)  # the supervisors of other users' jobs keep their state there
         self.path = folder / "launchctl"
-        self._server: subprocess.Popen[str] | None = None
-        command = f"LAUNCHCTL_SIM_DIR={shlex.quote(str(folder))} exec {shlex.quote(python)} {shlex.quote(str(STAND_IN))}"
-        self.path.write_text(f'#!/bin/sh\n{command} "$@"\n')
-        self.path.chmod(0o755)
+        install(self.path, folder, python)
         if config:
             self.config(**config)
 
@@ -66,21 +70,8 @@ class LaunchctlSim:
         (self.folder / "sim.json").write_text(json.dumps(sim_json))
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What `path` answers to these arguments, ten times faster; the exit code is the caller's to judge."""
-        if self._server is None:
-            self._server = subprocess.Popen(
-                [sys.executable, "-c", _SERVER, str(STAND_IN)],
-                env={**os.environ, "LAUNCHCTL_SIM_DIR": str(self.folder)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        to, answers = t.cast("t.IO[str]", self._server.stdin), t.cast("t.IO[str]", self._server.stdout)
-        to.write(json.dumps(arguments) + "\n")
-        to.flush()
-        answer = answers.readline()
-        assert answer, f"the stand-in failed on {arguments}; see its traceback"
-        return subprocess.CompletedProcess(list(arguments), *json.loads(answer))
+        """What `path` answers to these arguments; the exit code is the caller's to judge."""
+        return subprocess.run([str(self.path), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     def sim(self, *arguments: str) -> None:
         """Run one of the `sim` subcommands."""
@@ -118,9 +109,6 @@ class LaunchctlSim:
         """Kill every job and every supervisor."""
         if (self.folder / "state.json").exists():
             self.sim("shutdown")
-        if self._server:
-            self._server.communicate()  # its input ends, and so does it
-            self._server = None
 
     def __enter__(self) -> LaunchctlSim:
         return self
