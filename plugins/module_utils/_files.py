@@ -242,8 +242,8 @@ def _verdict(found: str | None, expected: str | None) -> str:
 
 
 def _drift(layout: Layout, wanted: Wanted, owner: Owner) -> list[str]:
-    """Existing files whose mode or owner is not as wanted."""
-    drifted = []
+    """What zot does not notice: files whose mode or owner is not as wanted, and what a stopped run staged, secrets among it."""
+    drifted = [f"{layout.staged}: left by a run that was stopped"] if layout.staged.exists() else []
     for path in [layout.config, *(layout.folder / name for name in wanted.files)]:
         if path.exists():
             found = path.stat()
@@ -253,7 +253,7 @@ def _drift(layout: Layout, wanted: Wanted, owner: Owner) -> list[str]:
                 or owner.gid not in (None, found.st_gid)
                 or path.is_symlink()
             ):
-                drifted.append(str(path))
+                drifted.append(f"{path}: mode or owner differs")
     return drifted
 
 

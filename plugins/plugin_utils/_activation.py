@@ -30,7 +30,7 @@ def plan(found: t.Mapping[str, t.Any], config_name: str, binary: str, with_proof
     """Compare what the host has (the answer of M(blumeops.zot.zot_host) with O(state=look)) with what is wanted.
 
     What was proved last counts, not only what lies on disk: a run that stopped between write and restart left the right
-    files and the wrong process. Every difference restarts zot, save those of mode and owner. Where nobody proves and
+    files and the wrong process. Every difference restarts zot, save those it does not notice (C(drift)). Where nobody proves and
     promotes (``with_proof`` false), only what lies on disk is compared.
     """
     if not with_proof:
@@ -44,8 +44,7 @@ def plan(found: t.Mapping[str, t.Any], config_name: str, binary: str, with_proof
             reasons.append(f"{name} was written but never proved")
     if with_proof:
         reasons += _record_reasons(found["record"], binary)
-    drift = tuple(f"{path}: mode or owner differs" for path in found["drift"])
-    return Plan(RESTART if reasons else NONE, (*reasons, *drift))
+    return Plan(RESTART if reasons else NONE, (*reasons, *found["drift"]))
 
 
 def _document_reasons(found: t.Mapping[str, t.Any], name: str) -> list[str]:

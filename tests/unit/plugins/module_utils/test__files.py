@@ -117,7 +117,16 @@ def test_a_file_that_is_no_json_is_named_not_quoted(layout):
 def test_mode_drift_is_seen(layout):
     provision(layout, wanted())
     layout.config.chmod(0o644)
-    assert _files.look(layout, wanted(), OWNER)["drift"] == [str(layout.config)]
+    assert _files.look(layout, wanted(), OWNER)["drift"] == [f"{layout.config}: mode or owner differs"]
+
+
+def test_what_a_stopped_run_staged_is_seen_and_goes_with_the_next(layout):
+    want = wanted(**{_files.OIDC_FILE: SECRET})
+    provision(layout, want)
+    _files.stage(layout, want, OWNER)
+    assert _files.look(layout, want, OWNER)["drift"] == [f"{layout.staged}: left by a run that was stopped"]
+    provision(layout, want)
+    assert _files.look(layout, want, OWNER)["drift"] == []
 
 
 def test_commit_needs_staged_files(layout):
@@ -292,14 +301,16 @@ def test_owner_and_mode_of_every_file_are_looked_at(layout, other):
     want = wanted(**{_files.OIDC_FILE: SECRET})
     provision(layout, want)
     assert _files.look(layout, want, _files.Owner(os.geteuid(), os.getegid()))["drift"] == []
-    assert _files.look(layout, want, other)["drift"] == [str(layout.config), str(layout.folder / _files.OIDC_FILE)]
+    assert _files.look(layout, want, other)["drift"] == [
+        f"{path}: mode or owner differs" for path in (layout.config, layout.folder / _files.OIDC_FILE)
+    ]
 
 
 def test_a_link_in_a_files_place_is_seen_and_replaced(layout, tmp_path):
     provision(layout, wanted())
     layout.config.rename(tmp_path / "elsewhere.json")
     layout.config.symlink_to(tmp_path / "elsewhere.json")
-    assert _files.look(layout, wanted(), OWNER)["drift"] == [str(layout.config)]
+    assert _files.look(layout, wanted(), OWNER)["drift"] == [f"{layout.config}: mode or owner differs"]
     provision(layout, wanted(port="5001"))
     assert not layout.config.is_symlink()
     assert json.loads((tmp_path / "elsewhere.json").read_text()) == {"http": {"port": "5000"}}

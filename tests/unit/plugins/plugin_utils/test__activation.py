@@ -57,7 +57,7 @@ def test_each_difference_restarts_and_is_named(changes, reason):
 
 
 def test_a_mode_is_mended_without_a_restart():
-    planned = plan(found(drift=["/etc/zot/htpasswd"]), "config.json", "/zot-a")
+    planned = plan(found(drift=["/etc/zot/htpasswd: mode or owner differs"]), "config.json", "/zot-a")
     assert planned.changed
     assert planned.activation == "none"
 
@@ -80,7 +80,7 @@ def test_every_difference_is_named_at_once():
 
 
 def test_a_mode_beside_another_difference_restarts():
-    planned = plan(found(drift=["/etc/zot/htpasswd"], live=None), "config.json", "/zot-a")
+    planned = plan(found(drift=["/etc/zot/htpasswd: mode or owner differs"], live=None), "config.json", "/zot-a")
     assert planned.activation == "restart"
     assert planned.reasons == ("config.json is missing", "/etc/zot/htpasswd: mode or owner differs")
 
