@@ -9,9 +9,9 @@ import plistlib
 import re
 import stat
 import typing as t
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 from xml.parsers.expat import ExpatError
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError

@@ -51,7 +51,7 @@ options:
     type: str
     default: ""
 author:
-  - The blumeops.zot authors
+  - The blumeops.zot authors (@eblume)
 seealso:
   - name: zot's releases
     description: The binaries and their sums.

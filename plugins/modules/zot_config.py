@@ -202,7 +202,7 @@ options:
     description: As in M(blumeops.zot.zot_host).
     type: dict
 author:
-  - The blumeops.zot authors
+  - The blumeops.zot authors (@eblume)
 """
 
 EXAMPLES = r"""

@@ -147,7 +147,7 @@ options:
     type: int
     default: 60
 author:
-  - The blumeops.zot authors
+  - The blumeops.zot authors (@eblume)
 """
 
 EXAMPLES = r"""

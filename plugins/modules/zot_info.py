@@ -65,7 +65,7 @@ options:
         elements: path
         default: []
 author:
-  - The blumeops.zot authors
+  - The blumeops.zot authors (@eblume)
 """
 
 EXAMPLES = r"""
