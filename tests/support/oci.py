@@ -324,6 +324,11 @@ class _Tool:
     def __repr__(self) -> str:
         return f"<client {self.name}>"
 
+    @staticmethod
+    def usable(_program: str) -> bool:
+        """Whether being there is enough."""
+        return True
+
     @contextlib.contextmanager
     def _call(self, registry_url: str, username: str | None, password: str | None) -> Iterator[_Call]:
         """Credentials go into a file in a folder that only this user may enter, never into the argument list."""
@@ -473,6 +478,12 @@ class Podman(_Tool):
 
     name = "podman"
 
+    @staticmethod
+    def usable(program: str) -> bool:
+        """Not for everybody: who is not root needs newuidmap and ids to map."""
+        with tempfile.TemporaryDirectory() as scratch:
+            return _answers(program, "--root", f"{scratch}/root", "--runroot", f"{scratch}/run", "--storage-driver", "vfs", "info")
+
     def _podman(self, call: _Call, *argv: str) -> str:
         # A store of its own that is gone with the scratch folder. vfs works on every file system, without mounts to undo.
         store = ["--root", str(call.scratch / "root"), "--runroot", str(call.scratch / "run"), "--storage-driver", "vfs"]
@@ -505,6 +516,11 @@ class Docker(_Tool):
     """
 
     name = "docker"
+
+    @staticmethod
+    def usable(program: str) -> bool:
+        """Not without its daemon."""
+        return _answers(program, "version")
 
     def _push(self, call: _Call, reference: str, image: Image) -> str:
         archive = call.scratch / "image.tar"
@@ -552,7 +568,7 @@ def tool_clients() -> list[Client]:
     found: list[Client] = []
     for kind in _TOOLS:
         program = shutil.which(kind.name)
-        if program and (kind is not Docker or _daemon_answers(program)):
+        if program and kind.usable(program):
             found.append(kind(program))
     return found
 
@@ -562,8 +578,8 @@ def tool_client() -> Client | None:
     return next(iter(tool_clients()), None)
 
 
-def _daemon_answers(program: str) -> bool:
+def _answers(*argv: str) -> bool:
     try:
-        return subprocess.run([program, "version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False).returncode == 0
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False).returncode == 0
     except subprocess.TimeoutExpired:
         return False

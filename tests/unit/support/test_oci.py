@@ -257,6 +257,8 @@ def test_the_most_convenient_program_is_taken(noting: Callable[[str, str], Path]
     assert oci.tool_client() is None
     noting("docker", "Cannot connect to the Docker daemon")
     assert oci.tool_client() is None, "a docker without its daemon is of no use"
+    noting("podman", 'command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not found in $PATH')
+    assert oci.tool_client() is None, "a podman that this user cannot run is of no use"
     for name in ("podman", "oras", "crane", "skopeo"):
         noting(name, "")
         found = oci.tool_client()
