@@ -251,20 +251,22 @@ def test_a_programs_words_become_a_status(name: str, words: str, status: int, no
     assert words in outcome.error
 
 
-def test_the_most_convenient_program_is_taken(noting: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    assert oci.tool_client() is None
-    noting("docker", "Cannot connect to the Docker daemon")
-    assert oci.tool_client() is None, "a docker without its daemon is of no use"
-    noting("podman", 'command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not found in $PATH')
-    assert oci.tool_client() is None, "a podman that this user cannot run is of no use"
-    for name in ("podman", "oras", "crane", "skopeo"):
-        noting(name, "")
-        found = oci.tool_client()
-        assert found
-        assert found.name == name
-    assert [found.name for found in oci.tool_clients()] == ["skopeo", "crane", "oras", "podman"]
+def test_the_most_convenient_program_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(**ends: int) -> list[str]:
+        folder = tmp_path / "-".join(ends)
+        folder.mkdir()
+        for name, rc in ends.items():
+            (folder / name).write_text(f"#!/bin/sh\nexit {rc}\n")
+            (folder / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder))
+        names = [client.name for client in oci.tool_clients()]
+        assert (client := oci.tool_client()) is None or client.name == names[0]
+        return names
+
+    assert found(another=0) == []
+    assert found(docker=1, podman=125) == [], "without a daemon, or ids to map, they are of no use"
+    assert found(docker=0) == ["docker"]
+    assert found(podman=0, oras=1, crane=1, skopeo=1) == ["skopeo", "crane", "oras", "podman"]
 
 
 def test_tls_is_asked_for_wherever_the_url_says_so(noting: Callable[[str, str], Path], tmp_path: Path) -> None:
