@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import zot_binary
+from support.waiting import until
 from support.zot_binary import serving, standin_zot, write_htpasswd
 
 from contract.ask import ask
-from contract.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

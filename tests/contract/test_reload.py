@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.waiting import never, until
 from support.zot_binary import Serving, serving, write_htpasswd
 
 from contract.ask import ask
 from contract.images import NO_UPLOAD
-from contract.waiting import never, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

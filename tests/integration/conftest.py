@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
 import plistlib
-import signal
 import sys
-import time
 import typing as t
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +16,8 @@ import pytest
 import yaml
 from integration.playbook import Play
 from support.launchd_sim import LaunchctlSim
-from support.zot_binary import free_port, standin_zot
+from support.waiting import until
+from support.zot_binary import ask, crashing_zot, free_port, standin_zot
 
 LABEL = "io.zotregistry.zot"
 USER = "ci"
@@ -91,16 +87,7 @@ class Mac:
         return json.loads(body)["releaseTag"].removeprefix("v")
 
     def _ask(self, path: str, port: int | None, password: str) -> tuple[int | None, bytes]:
-        word = base64.b64encode(f"{USER}:{password}".encode()).decode()
-        request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}", headers={"Authorization": f"Basic {word}"})
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
-        except OSError:
-            return None, b""
+        return ask(f"http://127.0.0.1:{port or self.port}{path}", USER, password)
 
     def pid(self) -> int:
         """The process launchd runs; 0 where there is none."""
@@ -123,12 +110,7 @@ class Mac:
         return self.config.with_name("oidc-credentials.json")
 
     def crashing_zot(self) -> Path:
-        """A build that passes every look at it and ends as soon as it serves."""
-        path = self.folder / "crashing" / "zot"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f'#!/bin/sh\n[ "$1" != serve ] || {{ echo "cannot open the store" >&2; exit 1; }}\nexec {self.zot} "$@"\n')
-        path.chmod(0o755)
-        return path
+        return crashing_zot(self.folder / "crashing" / "zot", str(self.zot))
 
     def launch_by_hand(self) -> int:
         """A LaunchAgent of the role's label that somebody wrote and loaded, with an open zot; its process."""
@@ -140,7 +122,7 @@ class Mac:
         self.plist.write_bytes(plistlib.dumps({"Label": LABEL, "ProgramArguments": arguments, "RunAtLoad": True, "KeepAlive": True}))
         self.plist.chmod(0o644)
         assert self.sim("bootstrap", f"gui/{os.geteuid()}", str(self.plist)).returncode == 0
-        until(lambda: self.status() == 200)
+        assert until(lambda: self.status() == 200)
         return self.pid()
 
     def launchctl_that_ends_the_run(self) -> Path:
@@ -177,17 +159,9 @@ class Mac:
         }
 
 
-def until(holds: Callable[[], bool], seconds: float = 15) -> None:
-    """Poll; an AssertionError at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not come to hold in time"
-        signal.sigtimedwait([], 0.02)
-
-
 def end(mac: Mac) -> None:
     mac.sim.shutdown()
-    until(lambda: mac.servers() == [])
+    assert until(lambda: mac.servers() == [])
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import signal
 
-from integration.conftest import LABEL, Mac, until
+from integration.conftest import LABEL, Mac
+from support.waiting import until
 from support.zot_binary import free_port, standin_zot
 
 
@@ -31,7 +32,7 @@ def test_a_second_run_changes_nothing(mac: Mac) -> None:
 def test_a_killed_zot_comes_back(serving_mac: Mac) -> None:
     mac = serving_mac
     os.kill(first := mac.pid(), signal.SIGKILL)
-    until(lambda: mac.pid() not in (0, first) and mac.status() == 200)
+    assert until(lambda: mac.pid() not in (0, first) and mac.status() == 200)
 
 
 def test_a_configuration_broken_by_hand_is_repaired(serving_mac: Mac) -> None:

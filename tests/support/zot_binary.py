@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
+import requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,6 +80,25 @@ def standin_zot(directory: Path, release: str = "2.1.20", python: str = sys.exec
     part.chmod(0o755)
     part.replace(path)  # a running copy keeps its own file
     return path
+
+
+def crashing_zot(path: Path, good: str) -> Path:
+    """A build that passes every look at it, as ``good`` does, and ends as soon as it serves."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f'#!/bin/sh\n[ "$1" != serve ] || {{ echo "cannot open the store" >&2; exit 1; }}\nexec {good} "$@"\n', encoding="utf-8"
+    )
+    path.chmod(0o755)
+    return path
+
+
+def ask(url: str, username: str, password: str) -> tuple[int | None, bytes]:
+    """Status and body of what a user is answered; None where nobody answers."""
+    try:
+        answer = requests.get(url, auth=(username, password), timeout=5)
+    except requests.ConnectionError:
+        return None, b""
+    return answer.status_code, answer.content
 
 
 def write_htpasswd(path: Path, passwords: Mapping[str, str], rounds: int = 4) -> Path:

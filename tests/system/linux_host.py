@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import json
-import signal
-import time
 import typing as t
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from integration.playbook import Play
-from support.zot_binary import standin_zot
+from support.zot_binary import ask, crashing_zot, standin_zot
 from testbed import nspawn
 
 PYTHON = "/usr/bin/python3"
@@ -136,17 +131,8 @@ class Linux:
         return json.loads(body)["releaseTag"].removeprefix("v")
 
     def _ask(self, path: str) -> tuple[int | None, bytes]:
-        word = base64.b64encode(f"{USER}:{CANARY}".encode()).decode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Basic {word}"})
         with self.guest.network():
-            try:
-                with urllib.request.urlopen(request, timeout=5) as answer:
-                    return answer.status, answer.read()
-            except urllib.error.HTTPError as error:
-                with error:
-                    return error.code, error.read()
-            except OSError:
-                return None, b""
+            return ask(f"http://127.0.0.1:{self.port}{path}", USER, CANARY)
 
     def state(self) -> tuple[t.Any, ...]:
         """What serves and how, to tell whether a test left it as it was; the process may be another."""
@@ -167,21 +153,9 @@ def builds(folder: Path) -> Mapping[Path, str]:
     """Makes what `BUILDS` holds in a guest: two releases, and a build that passes every look at it and ends as soon as it serves."""
     for release in ("2.1.19", "2.1.20"):
         standin_zot(folder / release, release, PYTHON)
-    crashing = folder / "crashing" / "zot"
-    crashing.parent.mkdir()
-    good = f"{BUILDS}/2.1.20/zot"
-    crashing.write_text(f'#!/bin/sh\n[ "$1" != serve ] || {{ echo "cannot open the store" >&2; exit 1; }}\nexec {good} "$@"\n')
-    crashing.chmod(0o755)
+    crashing_zot(folder / "crashing" / "zot", f"{BUILDS}/2.1.20/zot")
     folder.chmod(0o755)
     return {folder: BUILDS}
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    """Poll; an AssertionError at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not come to hold in time"
-        signal.sigtimedwait([], 0.05)
 
 
 @contextlib.contextmanager

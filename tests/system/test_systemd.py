@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from linux_host import CANARY, CRASHING, IN_HOME, NO_SECRETS, SYSTEM, USER, Linux, Scope, builds, linux, until
+from linux_host import CANARY, CRASHING, IN_HOME, NO_SECRETS, SYSTEM, USER, Linux, Scope, builds, linux
 from support import oci
+from support.waiting import until
 from testbed import nspawn
 
 pytestmark = pytest.mark.usefixtures("system")
@@ -91,7 +92,7 @@ def test_a_killed_zot_comes_back(serving: list[Linux]) -> None:
     for host in serving:
         pid = host.pid()
         host.run("kill", "-9", str(pid))
-        until(lambda host=host, pid=pid: host.pid() not in (0, pid) and host.status() == 200)
+        assert until(lambda host=host, pid=pid: host.pid() not in (0, pid) and host.status() == 200)
 
 
 def test_a_zot_that_ends_at_once_is_rolled_back(serving: list[Linux]) -> None:
@@ -290,7 +291,7 @@ def test_where_the_user_may_not_read_the_journal_it_is_said_who_may(virgin: Call
     command = f"journalctl _UID={host.guest.run(['id', '-u', nspawn.USER]).stdout.strip()} SYSLOG_IDENTIFIER=zot"
     words = ["systemd-run", "--user", "--quiet", "--unit=zot", "-p", "SyslogIdentifier=zot", "sh", "-c", "echo cannot open the store"]
     host.guest.run(words, user=nspawn.USER)
-    until(lambda: "cannot open the store" in host.run(*command.split()))
+    assert until(lambda: "cannot open the store" in host.run(*command.split()))
     host.guest.run(["tee", "/opt/config.json"], stdin="{}")
     service = {"manager": "systemd_user", "name": "zot"}
     asking = {"blumeops.zot.zot_info": {"config_path": "/opt/config.json", "service": service, "wait_timeout": 0}}

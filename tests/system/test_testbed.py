@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 from testbed import _common, maclike, nspawn
-from testbed._common import BedError, until
+from testbed._common import BedError
 
 pytestmark = pytest.mark.usefixtures("system")
 
@@ -70,7 +71,7 @@ def nothing_left() -> Iterator[Callable[[], None]]:
         return {kind: new for kind, found in traces().items() if (new := found - before[kind])}
 
     def check() -> None:
-        until(lambda: not left(), 15, 0.1)
+        until(lambda: not left(), 15)
         assert left() == {}
 
     yield check
@@ -172,7 +173,7 @@ def test_hosts_end_with_the_process_that_made_them(number: signal.Signals, nothi
         assert any("systemd-nspawn" in command and f"one-{maker.pid}" in command for command in processes().values())
         maker.send_signal(number)
     gone = lambda: not any(f"one-{maker.pid}" in command for command in processes().values())  # noqa: E731 - one use
-    assert until(gone, 20, 0.1)
+    assert until(gone, 20)
     nspawn.Bed.load(state).down()  # files are all that is left of it
     nothing_left()
 
@@ -260,7 +261,7 @@ def test_a_stopped_build_leaves_no_image(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(nspawn, "CACHE", tmp_path)
 
     def interrupt() -> None:
-        until(lambda: any("mmdebstrap" in command and str(tmp_path) in command for command in processes().values()), 20, 0.05)
+        until(lambda: any("mmdebstrap" in command and str(tmp_path) in command for command in processes().values()), 20)
         time.sleep(1)  # well into it
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 

@@ -12,12 +12,12 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import typing as t
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
+from support.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".cache" / "testbed"
@@ -56,15 +56,6 @@ def check(argv: Sequence[str | Path], **options: t.Any) -> str:
     if done.returncode:
         raise BedError(f"{shlex.join(map(str, argv))}: exit status {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
     return done.stdout
-
-
-def until(condition: Callable[[], bool], timeout: float, interval: float = 0.02) -> bool:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(interval)
-    return True
 
 
 # Processes

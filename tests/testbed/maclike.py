@@ -33,8 +33,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from support.waiting import until
+
 from testbed import _common
-from testbed._common import CACHE, BedError, check, sbin, started, until
+from testbed._common import CACHE, BedError, check, sbin, started
 
 PROGRAMS = ("sshd", "ssh", "ssh-keygen", "setpriv", "useradd", "usermod", "userdel")
 USER = "erichblume"

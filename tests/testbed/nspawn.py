@@ -38,8 +38,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from support.waiting import until
+
 from testbed import _common
-from testbed._common import CACHE, BedError, sbin, started, until
+from testbed._common import CACHE, BedError, sbin, started
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter", "setpriv", "ssh", "ssh-keygen")
 USER = "zotuser"
@@ -182,7 +184,7 @@ class Host:
         if linger:
             self.run(["loginctl", "enable-linger", name])
             ready = functools.partial(self._is_up, "systemctl", "--user", user=name)
-            if not until(ready, 20, 0.1):
+            if not until(ready, 20):
                 raise BedError(f"{self.name}: the systemd of user {name} does not come up")
         return int(self.run(["id", "-u", name]).stdout)
 

@@ -13,13 +13,14 @@ SECONDS = 10.0  # until a change must have shown; a reload takes about 0.05
 STILL = 0.7  # how long something that must not happen is waited for
 
 
-def until(what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        if what():
-            return True
+def until(what: Callable[[], bool], seconds: float = SECONDS) -> bool:
+    """Poll; false when it did not come to hold in time."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return False
+    return True
 
 
 def never(what: Callable[[], bool]) -> bool:
