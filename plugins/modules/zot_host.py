@@ -32,7 +32,7 @@ attributes:
 options:
   state:
     description:
-      - V(facts) tells the system, its service manager and the user, V(serving) waits until zot serves and tells what runs.
+      - V(facts) tells the system, the service manager and the user, V(serving) waits until zot serves and tells what runs.
       - V(binary) looks for a binary among the installed ones, and installs it from O(path) or O(source).
       - V(look) compares and changes nothing. V(staged) writes everything that is wanted to a folder of its own and lets C(zot verify)
         judge it; in check mode, and when it is refused, nothing stays there.
@@ -41,6 +41,11 @@ options:
     type: str
     choices: [facts, binary, look, staged, written, promoted, restored, serving]
     required: true
+  service_manager:
+    description: What is to run zot, for O(state=facts). V(auto) is launchd on macOS and systemd on Linux; V(systemd) needs root.
+    type: str
+    choices: [auto, launchd, systemd, systemd_user]
+    default: auto
   config_path:
     description: Absolute path of zot's configuration on the host. The other files lie in the same folder.
     type: path
@@ -167,7 +172,7 @@ architecture:
   returned: O(state=facts)
   type: str
 service_manager:
-  description: C(launchd) on macOS, C(systemd) on Linux, null elsewhere.
+  description: What is to run zot; never C(auto).
   returned: O(state=facts)
   type: str
 user:
@@ -248,6 +253,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": list(STATES), "required": True},
+            "service_manager": {"type": "str", "choices": ["auto", "launchd", "systemd", "systemd_user"], "default": "auto"},
             "config_path": {"type": "path"},
             "install_dir": {"type": "path"},
             "path": {"type": "path"},

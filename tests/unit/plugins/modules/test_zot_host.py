@@ -252,3 +252,57 @@ def test_a_file_has_a_name_and_a_folder_a_path(host, key, missing):
 def write_htpasswd_in(folder, **passwords):
     folder.mkdir()
     write_htpasswd(folder / "htpasswd", passwords)
+
+
+# --- facts
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Asks for the facts of a host of another kind, as another user."""
+
+    def ask(sysname="Linux", machine="x86_64", uid=0, check=False, **options):
+        monkeypatch.setattr(os, "uname", lambda: os.uname_result((sysname, "host", "1", "1", machine)))
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+        return run_module(zot_host.main, check, state="facts", **options)
+
+    return ask
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_user_is_the_one_who_runs_the_module(here, check):
+    account = pwd.getpwnam("nobody")
+    told = here(uid=account.pw_uid, check=check, service_manager="systemd_user")
+    assert (told["changed"], told["user"], told["uid"], told["home"]) == (False, "nobody", account.pw_uid, account.pw_dir)
+
+
+@pytest.mark.parametrize(
+    ("sysname", "machine", "told"),
+    [
+        ("Darwin", "arm64", ("darwin", "arm64", "launchd")),
+        ("Linux", "x86_64", ("linux", "amd64", "systemd")),
+        ("Linux", "aarch64", ("linux", "arm64", "systemd")),
+        ("Linux", "riscv64", ("linux", "riscv64", "systemd")),
+    ],
+)
+def test_systems_and_architectures_are_called_as_zot_calls_them(here, sysname, machine, told):
+    answer = here(sysname, machine)
+    assert (answer["system"], answer["architecture"], answer["service_manager"]) == told
+
+
+def test_a_service_manager_that_was_asked_for_is_taken(here):
+    assert here("Darwin", "arm64", service_manager="systemd_user")["service_manager"] == "systemd_user"
+    assert here("FreeBSD", "amd64", service_manager="launchd")["service_manager"] == "launchd"
+
+
+def test_a_host_without_a_service_manager_is_refused(here):
+    answer = here("FreeBSD", "amd64")
+    assert answer["failed"]
+    assert answer["msg"] == "freebsd has neither launchd nor systemd: set zot_service_manager, or use another host"
+
+
+@pytest.mark.parametrize("asked", ["auto", "systemd"])
+def test_the_systems_service_needs_root(here, asked):
+    answer = here(uid=pwd.getpwnam("nobody").pw_uid, service_manager=asked)
+    assert answer["failed"]
+    assert "needs root: run the play with become" in answer["msg"]
