@@ -199,13 +199,12 @@ def _upstreams_file(settings: dict[str, t.Any], secrets: dict[str, t.Any]) -> Se
     missing = [f"zot_upstream_passwords['{up['name']}']" for up in named if not secrets["upstream_passwords"].get(up["name"])]
     if missing:
         return SecretFile(UPSTREAMS_FILE, missing)
-    credentials = {
-        _url(up).split("://", 1)[1].split("/", 1)[0]: {
-            "username": up["username"],
-            "password": secrets["upstream_passwords"][up["name"]],
-        }
-        for up in named
-    }
+    credentials: dict[str, dict[str, str]] = {}
+    for upstream in named:
+        host = _url(upstream).split("://", 1)[1].split("/", 1)[0]
+        login = {"username": upstream["username"], "password": secrets["upstream_passwords"][upstream["name"]]}
+        if credentials.setdefault(host, login) != login:
+            raise ZotError(f"zot_upstreams: {upstream['name']} has another login than an upstream before it, and zot keeps one for {host}")
     return SecretFile(UPSTREAMS_FILE, content=_json(credentials))
 
 

@@ -303,6 +303,14 @@ def test_the_order_of_the_upstreams_is_no_difference_in_their_credentials():
     assert made(secrets=secrets, upstreams=upstreams).files == made(secrets=secrets, upstreams=upstreams[::-1]).files
 
 
+def test_two_logins_of_one_host_are_refused():
+    upstreams = [{"name": "hub", "url": "https://r.io/a", "username": "me"}, {"name": "mirror", "url": "https://r.io/b", "username": "me"}]
+    same = {**SECRETS, "upstream_passwords": {"hub": "x", "mirror": "x"}}
+    assert made(secrets=same, upstreams=upstreams).files
+    with pytest.raises(ZotError, match=r"zot_upstreams: mirror has another login .* keeps one for r\.io"):
+        made(secrets={**SECRETS, "upstream_passwords": {"hub": "x", "mirror": "y"}}, upstreams=upstreams)
+
+
 def test_credentials_that_were_not_given_leave_the_document_the_same():
     nothing = {"oidc_client_secret": None, "upstream_passwords": {"docker.io": None}, "local_passwords": {}}
     given = {"upstreams": [{"name": "docker.io", "username": "me"}], "oidc": OIDC}
