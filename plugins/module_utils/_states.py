@@ -107,6 +107,15 @@ def restored(params: Params, check: bool) -> Params:
     return {"changed": record is not None, "restored": record}
 
 
+def agent(params: Params, check: bool) -> Params:
+    """What launch_agent does."""
+    from ansible_collections.blumeops.zot.plugins.module_utils import _runner
+    from ansible_collections.blumeops.zot.plugins.module_utils._launch_agent import manage
+
+    told, diff, warnings = manage(params["agent"], check, _runner.run, time)
+    return {**told, "diff": diff, "warnings": warnings}
+
+
 def serving(params: Params, _check: bool) -> Params:
     """Wait until zot serves; a failure has what it logged last."""
     from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
@@ -139,6 +148,7 @@ STATES: dict[str, t.Callable[[Params, bool], Params]] = {
     "promoted": promoted,
     "restored": restored,
     "serving": serving,
+    "agent": agent,
 }
 
 

@@ -9,8 +9,8 @@ module: zot_host
 short_description: The host's side of the collection's actions
 version_added: 0.1.0
 description:
-  - What M(blumeops.zot.zot_binary), M(blumeops.zot.zot_config) and M(blumeops.zot.zot_info) look at and do on the host. The role
-    V(blumeops.zot.zot) calls it to write, promote and restore what M(blumeops.zot.zot_config) staged.
+  - What M(blumeops.zot.zot_binary), M(blumeops.zot.zot_config), M(blumeops.zot.zot_info) and M(blumeops.zot.launch_agent) do on the
+    host. The role V(blumeops.zot.zot) calls it to write, promote and restore what M(blumeops.zot.zot_config) staged.
   - It is one module because Ansible builds each module anew in every run, and a second call of the same one is far cheaper.
   - Every file is made beside its target and renamed over it. What was proved last is kept in C(last-good/record.json) beside the
     configuration, readable by its owner alone.
@@ -38,9 +38,13 @@ options:
         judge it; in check mode, and when it is refused, nothing stays there.
       - V(written) renames the staged files over the live ones. V(promoted) records what is live as proved.
       - V(restored) brings back what was recorded.
+      - V(agent) does what M(blumeops.zot.launch_agent) is for, and returns what that says.
     type: str
-    choices: [facts, binary, look, staged, written, promoted, restored, serving]
+    choices: [facts, binary, look, staged, written, promoted, restored, serving, agent]
     required: true
+  agent:
+    description: The options of M(blumeops.zot.launch_agent), all of them, for O(state=agent).
+    type: dict
   service_manager:
     description: What is to run zot, for O(state=facts). V(auto) is launchd on macOS and systemd on Linux; V(systemd) needs root.
     type: str
@@ -253,6 +257,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": list(STATES), "required": True},
+            "agent": {"type": "dict"},
             "service_manager": {"type": "str", "choices": ["auto", "launchd", "systemd", "systemd_user"], "default": "auto"},
             "config_path": {"type": "path"},
             "install_dir": {"type": "path"},
@@ -281,6 +286,7 @@ def main() -> None:
             ("state", "promoted", ["config_path", "binary", "release"]),
             ("state", "restored", ["config_path"]),
             ("state", "serving", ["config_path", "service"]),
+            ("state", "agent", ["agent"]),
         ],
         supports_check_mode=True,
     )

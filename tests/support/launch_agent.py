@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the module launch_agent against the launchctl stand-in, in this process; the clocks of both run equally fast."""
+"""Runs launch_agent against the launchctl stand-in, in this process; the clocks of both run equally fast."""
 
 from __future__ import annotations
 
-import json
 import os
 import plistlib
 import time
@@ -11,13 +10,13 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import basic
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.blumeops.zot.plugins.module_utils._runner import Completed, run
-from ansible_collections.blumeops.zot.plugins.modules import launch_agent
+from ansible.errors import AnsibleActionFail
+from ansible_collections.blumeops.zot.plugins.action.launch_agent import ActionModule
+from ansible_collections.blumeops.zot.plugins.module_utils import _states
 
 from support.launchd_job import SCALE, SLEEP
 from support.launchd_sim import FastClock, LaunchctlSim
+from support.modules import Action
 
 UID = os.geteuid()
 GUI, USER = f"gui/{UID}", f"user/{UID}"
@@ -29,33 +28,26 @@ CRASHING = ["/bin/sh", "-c", "echo first; echo 'cannot open the store'; exit 3"]
 class Agent:
     """Runs the module in this process, and knows the file and the job."""
 
-    def __init__(self, sim: LaunchctlSim, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, sim: LaunchctlSim, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sim = sim
         self.folder = folder
         self.file = folder / f"{LABEL}.plist"
         self.clock = FastClock(SCALE)
-        self._capsys = capsys
         self.warnings: list[str] = []
-        monkeypatch.setattr(launch_agent, "time", self.clock)
-        monkeypatch.setattr(launch_agent, "run", self.run)
-        monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _module, text: self.warnings.append(text))
+        self._task = Action(ActionModule)
+        monkeypatch.setattr(_states, "time", self.clock)
 
     def __call__(self, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         """The module's result; its calls of launchctl are counted from here."""
         self.sim.forget_calls()
         self.warnings.clear()
         self.clock.slept.clear()
-        options = {"label": LABEL, "plist_dir": str(self.folder), "launchctl": str(self.sim.path), **options}
-        with patch_module_args({**options, "_ansible_check_mode": check, "_ansible_diff": True}), pytest.raises(SystemExit):
-            launch_agent.main()
-        return json.loads(self._capsys.readouterr().out)
-
-    def run(self, argv: list[str], timeout: float = 30) -> Completed:
-        """The module's runner: as `run`, but for the Python that would start for each call."""
-        if argv[0] != str(self.sim.path):
-            return run(argv, timeout)
-        done = self.sim(*argv[1:])
-        return Completed(done.returncode, done.stdout, done.stderr)
+        try:
+            result = self._task(check, **{"label": LABEL, "plist_dir": str(self.folder), "launchctl": str(self.sim.path), **options})
+        except AnsibleActionFail as error:
+            return {"failed": True, "msg": error.message}
+        self.warnings += result.get("warnings", [])
+        return result
 
     def job(self, domain: str = GUI) -> dict[str, t.Any] | None:
         return self.sim.job(LABEL, domain)

@@ -50,6 +50,6 @@ def job(sim: LaunchctlSim, tmp_path: Path) -> Launchd:
 
 
 @pytest.fixture
-def agent(sim: LaunchctlSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Agent:
-    """The module launch_agent, with a folder of its own for the files."""
-    return Agent(sim, tmp_path / "LaunchAgents", monkeypatch, capsys)
+def agent(sim: LaunchctlSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
+    """The task launch_agent, with a folder of its own for the files."""
+    return Agent(sim, tmp_path / "LaunchAgents", monkeypatch)

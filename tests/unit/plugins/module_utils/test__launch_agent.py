@@ -8,8 +8,7 @@ import shutil
 import typing as t
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.module_utils import _launch_agent
-from ansible_collections.blumeops.zot.plugins.modules import launch_agent
+from ansible_collections.blumeops.zot.plugins.module_utils import _launch_agent, _runner
 from support.launch_agent import CRASHING, GUI, LABEL, OTHER, UID, USER, Agent, facts
 from support.launchd_job import SCALE, SLEEP
 
@@ -259,7 +258,7 @@ def _stop_at(cut: int, patch: pytest.MonkeyPatch) -> None:
 
         return wrapped
 
-    patch.setattr(launch_agent, "run", stopping(launch_agent.run, lambda argv, *_more: argv[1] not in ("print", "print-disabled")))
+    patch.setattr(_runner, "run", stopping(_runner.run, lambda argv, *_more: argv[1] not in ("print", "print-disabled")))
     patch.setattr(_launch_agent, "write_file", stopping(_launch_agent.write_file, lambda *_any: True))
 
 

@@ -16,8 +16,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.blumeops.zot.plugins.module_utils import _launch_agent
 from ansible_collections.blumeops.zot.plugins.module_utils._plist import DIGEST
-from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
-from ansible_collections.blumeops.zot.plugins.modules import launch_agent
 from support.launch_agent import CRASHING, GUI, LABEL, OTHER, UID, USER, Agent, facts
 from support.launchd_job import SCALE, SLEEP, STUBBORN
 from support.launchd_sim import LaunchctlSim
@@ -39,13 +37,6 @@ def test_create(agent):
     assert agent.file.stat().st_mode & 0o777 == 0o644
     assert [path.name for path in agent.folder.iterdir()] == [agent.file.name]
     assert agent.warnings == []
-
-
-def test_with_the_program_itself(agent, monkeypatch):
-    monkeypatch.setattr(launch_agent, "run", run)
-    assert agent(program_arguments=SLEEP)["changed"]
-    assert not agent(program_arguments=SLEEP)["changed"]
-    assert agent(state="absent")["changed"]
 
 
 def test_no_op(agent):
@@ -289,13 +280,13 @@ def test_the_environment_stays_out_of_the_output(agent):
 
 
 @pytest.mark.skipif(UID != 0, reason="only root manages another user's agents")
-def test_root_manages_the_agent_of_another_user(monkeypatch, capsys):
+def test_root_manages_the_agent_of_another_user(monkeypatch):
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     nobody = pwd.getpwnam("nobody")
     try:
         with LaunchctlSim(folder / "launchd", time_scale=SCALE) as sim:
-            agent = Agent(sim, folder / "home" / "LaunchAgents", monkeypatch, capsys)
+            agent = Agent(sim, folder / "home" / "LaunchAgents", monkeypatch)
             result = agent(program_arguments=SLEEP, user="nobody")
             assert facts(result, "domain", "state") == (f"gui/{nobody.pw_uid}", "running")
             owners = [path.stat().st_uid for path in (folder / "home", agent.folder, agent.file, Path(f"/proc/{result['pid']}"))]
