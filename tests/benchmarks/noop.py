@@ -18,8 +18,8 @@ import yaml
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
-from integration.indri import Indri, indri  # noqa: E402
-from integration.playbook import Outcome, Play  # noqa: E402
+from integration.indri import Indri, indri  # noqa: E402 - found by the path above
+from integration.playbook import Outcome, Play  # noqa: E402 - likewise
 
 RUNS = 5
 MODULE_CALL = "Using module file"  # ansible-playbook -vvv says so once for each module it sends
