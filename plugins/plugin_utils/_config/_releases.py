@@ -6,23 +6,10 @@ from __future__ import annotations
 import re
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._keys import FIRST, Number, find, text_of
 
-OLDEST = (2, 1, 0)
-NEWEST = (2, 1, 21)
-
-# The first release whose loader accepts the key or shows the behaviour (facts from zot's own sources and binaries).
-_SINCE = {
-    "session_keys_file": (2, 1, 2),
-    "compat": (2, 1, 2),
-    "preserve_digest": (2, 1, 3),
-    "openid_credentials_file": (2, 1, 6),
-    "secure_session": (2, 1, 11),
-    "username_claim": (2, 1, 11),
-    "timeouts": (2, 1, 17),
-    "groups_claim": (2, 1, 17),
-    "metrics_anonymous_policy": (2, 1, 18),
-    "keep_untagged": (2, 1, 19),
-}
+OLDEST = FIRST
+NEWEST: Number = (2, 1, 21)
 
 
 class Release:
@@ -34,23 +21,16 @@ class Release:
             raise ZotError(f"'{text}' is not a zot release; write it like 2.1.20")
         self.number = tuple(int(part) for part in match.groups())
         if self.number < OLDEST:
-            raise ZotError(f"zot {self} is older than {_text(OLDEST)}, the oldest release this collection knows")
+            raise ZotError(f"zot {self} is older than {text_of(OLDEST)}, the oldest release this collection knows")
 
     def __str__(self) -> str:
-        return _text(self.number)
+        return text_of(self.number)
 
     @property
     def unknown(self) -> bool:
         """Newer than every release this collection knows; it is treated as the newest known one."""
         return self.number > NEWEST
 
-    def has(self, feature: str) -> bool:
-        return self.number >= _SINCE[feature]
-
-    @staticmethod
-    def since(feature: str) -> str:
-        return _text(_SINCE[feature])
-
-
-def _text(number: tuple[int, ...]) -> str:
-    return ".".join(str(part) for part in number)
+    def takes(self, key: str) -> bool:
+        """Whether the loader knows a key, by its documented path."""
+        return self.number >= find(key).since

@@ -14,6 +14,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._document import merg
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._files import HTPASSWD_FILE, OIDC_FILE, SESSION_FILE, UPSTREAMS_FILE
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._grants import compile_grants, parse_grants
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._keys import find, text_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
 
 _UPSTREAM_URLS = {"docker.io": "https://registry-1.docker.io"}
@@ -41,7 +42,7 @@ def build(settings: dict[str, t.Any], secrets: dict[str, t.Any], release: Releas
     """Settings (plain data, every option present) -> what the host is to have; raises ZotError with the path of what is wrong."""
     files = [made for made in (_oidc_file(settings, secrets), _upstreams_file(settings, secrets)) if made]
     with_auth = bool(settings["oidc"] or settings["local_users"])
-    session_keys = with_auth and release.has("session_keys_file")
+    session_keys = with_auth and release.takes("http.auth.sessionKeysFile")
     document: dict[str, t.Any] = {
         "distSpecVersion": "1.1.1",
         "storage": _storage(settings, release),
@@ -86,7 +87,7 @@ def _retention(upstream: dict[str, t.Any], settings: dict[str, t.Any], release: 
         return None
     recently = {"pulledWithin": keep, "pushedWithin": keep}
     policy: dict[str, t.Any] = {"repositories": [f"{upstream['name']}/**"], "keepTags": [{"patterns": [".*"], **recently}]}
-    if release.has("keep_untagged"):
+    if release.takes("storage.retention.policies[].keepUntagged"):
         policy["keepUntagged"] = recently  # pulls by digest leave untagged manifests, which would be fetched anew after each sweep
     return policy
 
@@ -95,9 +96,9 @@ def _http(settings: dict[str, t.Any], release: Release, config_dir: str, session
     http: dict[str, t.Any] = {"address": settings["address"], "port": str(settings["port"])}
     if settings["external_url"]:
         http["externalUrl"] = settings["external_url"]
-    if settings["upstreams"] and release.has("compat"):
+    if settings["upstreams"] and release.takes("http.compat"):
         http["compat"] = ["docker2s2"]
-    if release.has("timeouts"):
+    if release.takes("http.readTimeout"):
         # The limits cover a whole request with its body: zot's own minute cuts large layers.
         http["readTimeout"] = http["writeTimeout"] = settings["transfer_timeout"]
     auth: dict[str, t.Any] = {}
@@ -109,16 +110,21 @@ def _http(settings: dict[str, t.Any], release: Release, config_dir: str, session
         auth["apikey"] = settings["api_keys"]
         if session_keys:
             auth["sessionKeysFile"] = f"{config_dir}/{SESSION_FILE}"
-        if release.has("secure_session") and settings["external_url"].startswith("https://"):
+        if release.takes("http.auth.secureSession") and settings["external_url"].startswith("https://"):
             auth["secureSession"] = True
         http["auth"] = auth
     return http
 
 
 def _openid(oidc: dict[str, t.Any], release: Release, config_dir: str) -> dict[str, t.Any]:
-    for key, feature in (("client_id", "openid_credentials_file"), ("username_claim", "username_claim"), ("groups_claim", "groups_claim")):
-        if oidc.get(key) and not release.has(feature):
-            raise ZotError(f"oidc.{key} needs zot {release.since(feature)} or newer, not {release}")
+    for setting, key in (
+        ("client_id", "credentialsFile"),
+        ("username_claim", "claimMapping.username"),
+        ("groups_claim", "claimMapping.groups"),
+    ):
+        path = f"http.auth.openid.providers.*.{key}"
+        if oidc.get(setting) and not release.takes(path):
+            raise ZotError(f"oidc.{setting} needs zot {text_of(find(path).since)} or newer, not {release}")
     provider: dict[str, t.Any] = {
         "credentialsFile": f"{config_dir}/{OIDC_FILE}",
         "issuer": oidc["issuer"],
@@ -143,7 +149,7 @@ def _access_control(settings: dict[str, t.Any], release: Release) -> dict[str, t
         tree["metrics"] = {"users": settings["metrics_users"]}
     elif settings["metrics"] == "anonymous":
         # Up to 2.1.17 the empty name opens /metrics; from 2.1.18 it does not, and the key that does is unknown before.
-        tree["metrics"] = {"anonymousPolicy": ["read"]} if release.has("metrics_anonymous_policy") else {"users": [""]}
+        tree["metrics"] = {"anonymousPolicy": ["read"]} if release.takes("http.accessControl.metrics.anonymousPolicy") else {"users": [""]}
     return tree
 
 
@@ -169,7 +175,7 @@ def _registry(upstream: dict[str, t.Any], release: Release) -> dict[str, t.Any]:
         "onDemand": True,
         "tlsVerify": True,
     }
-    if release.has("preserve_digest"):
+    if release.takes("extensions.sync.registries[].preserveDigest"):
         registry["preserveDigest"] = True
     return registry
 

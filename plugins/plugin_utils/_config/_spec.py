@@ -17,6 +17,9 @@ OIDC = {
     "username_claim": {"type": "str"},
     "groups_claim": {"type": "str"},
     "scopes": {"type": "list", "elements": "str"},
+    # Known to the judge alone: what it cannot ask the provider.
+    "users": {"type": "list", "elements": "str"},
+    "images": {"type": "list", "elements": "str"},
 }
 
 SETTINGS = {

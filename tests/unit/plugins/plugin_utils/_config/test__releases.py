@@ -31,24 +31,26 @@ def test_what_is_newer_than_every_known_release_is_unknown(text, unknown):
 
 
 # The last release without it and the first with it, as release notes and recorded answers of zot say.
-FEATURES = {
-    "session_keys_file": (1, 2),
-    "compat": (1, 2),
-    "preserve_digest": (2, 3),
-    "openid_credentials_file": (5, 6),
-    "secure_session": (10, 11),
-    "username_claim": (10, 11),
-    "timeouts": (16, 17),
-    "groups_claim": (16, 17),
-    "metrics_anonymous_policy": (17, 18),
-    "keep_untagged": (18, 19),
+KEYS = {
+    "http.auth.sessionKeysFile": (1, 2),
+    "http.compat": (1, 2),
+    "extensions.sync.registries[].preserveDigest": (2, 3),
+    "http.auth.openid.providers.*.credentialsFile": (5, 6),
+    "http.auth.secureSession": (10, 11),
+    "http.auth.openid.providers.*.claimMapping.username": (10, 11),
+    "http.auth.mtls": (11, 12),
+    "http.auth.bearer.oidc": (13, 14),
+    "http.readTimeout": (16, 17),
+    "http.auth.openid.providers.*.claimMapping.groups": (16, 17),
+    "http.accessControl.metrics.anonymousPolicy": (17, 18),
+    "storage.retention.policies[].keepUntagged": (18, 19),
+    "storage.subPaths.*.gcTimeWindow": (18, 19),
 }
 
 
-@pytest.mark.parametrize(("feature", "releases"), FEATURES.items())
-def test_a_feature_comes_with_its_release_and_stays(feature, releases):
+@pytest.mark.parametrize(("key", "releases"), KEYS.items())
+def test_a_key_comes_with_its_release_and_stays(key, releases):
     without, first = (f"2.1.{number}" for number in releases)
-    assert not Release(without).has(feature)
-    assert Release(first).has(feature)
-    assert Release("2.2.0").has(feature)
-    assert Release.since(feature) == first
+    assert not Release(without).takes(key)
+    assert Release(first).takes(key)
+    assert Release("2.2.0").takes(key)

@@ -340,7 +340,11 @@ EVERYTHING = {
 
 @pytest.mark.parametrize("release", [f"2.1.{number}" for number in (0, 2, 3, 5, 6, 10, 11, 16, 17, 18, 19, 21)])
 def test_each_release_knows_every_key_it_gets(tmp_path, release):
-    given = {key: value for key, value in EVERYTHING.items() if key != "oidc" or Release(release).has("openid_credentials_file")}
+    given = {
+        key: value
+        for key, value in EVERYTHING.items()
+        if key != "oidc" or Release(release).takes("http.auth.openid.providers.*.credentialsFile")
+    }
     desired = build(settings(**given), SECRETS, Release(release), str(tmp_path))
     for file in desired.files:
         (tmp_path / file.name).write_text(file.content)
