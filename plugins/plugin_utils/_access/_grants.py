@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from itertools import combinations, takewhile
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import ACTIONS
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._glob import is_valid
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._layers import CannotLayerError, layer
 
-ACTIONS = ("read", "create", "update", "delete")
 EVERYWHERE = "**"
 _KEYS = ("anonymous", "authenticated", "groups", "users", "actions", "repositories")
-_GLOB = re.compile(r"[*?\[\]{}\\]")
 
 
 @dataclass(frozen=True)
@@ -36,18 +34,31 @@ def parse_grants(grants: t.Any, path: str = "grants") -> list[Grant]:
     return [_parse(grant, f"{path}[{number}]") for number, grant in enumerate(grants)]
 
 
-def compile_grants(grants: list[Grant]) -> dict[str, t.Any]:
-    """The C(repositories) of zot's accessControl.
+def compile_grants(grants: list[Grant], path: str = "zot_grants") -> dict[str, t.Any]:
+    """The C(repositories) of zot's accessControl; raises ZotError, with a repository and the grants, where zot cannot be made to do it.
 
-    zot consults only the entry with the longest pattern, so each entry repeats the grants that hold everywhere.
     C(**) is always there and denies what nobody was granted: without it an empty policy means an open registry.
     """
-    patterns = sorted({pattern for grant in grants for pattern in grant.repositories} - {EVERYWHERE})
-    _refuse_overlaps(patterns)
-    repositories = {}
-    for pattern in [*patterns, EVERYWHERE]:
-        repositories[pattern] = _entry([grant for grant in grants if {pattern, EVERYWHERE} & set(grant.repositories)])
-    return repositories
+    wanted: dict[str, frozenset[int]] = {EVERYWHERE: frozenset()}
+    for number, grant in enumerate(grants):
+        for pattern in grant.repositories:
+            wanted[pattern] = wanted.get(pattern, frozenset()) | {number}
+    try:
+        layers = layer(wanted)
+    except CannotLayerError as error:
+        raise ZotError(f"{path}: {_why(error, path)}") from None
+    order = sorted(layers, key=lambda pattern: (pattern == EVERYWHERE, pattern))
+    return {pattern: _entry([grants[number] for number in sorted(layers[pattern])]) for pattern in order}
+
+
+def _why(error: CannotLayerError, path: str) -> str:
+    if not error.witness:
+        return error.reason
+    together = " and ".join(f"{path}[{number}]" for number in sorted(error.marks))
+    return (
+        f"'{error.witness}' falls under {together or 'no grant'}, and {error.reason}; add a grant whose repositories are just those, "
+        "or use patterns that do not overlap"
+    )
 
 
 def _parse(grant: t.Any, path: str) -> Grant:
@@ -100,8 +111,8 @@ def _patterns(grant: dict[str, t.Any], path: str) -> tuple[str, ...]:
             raise ZotError(f"{path}.repositories: '{pattern}' can match no repository; leave out the slash at its end or beginning")
         if "::" in pattern:
             raise ZotError(f"{path}.repositories: '{pattern}' holds '::', which zot takes apart as nested keys")
-        if pattern != EVERYWHERE and len(pattern.encode()) <= len(EVERYWHERE):
-            raise ZotError(f"{path}.repositories: '{pattern}' is no longer than '**', so zot could choose '**' instead; not yet supported")
+        if not is_valid(pattern):
+            raise ZotError(f"{path}.repositories: '{pattern}' is no glob; close every bracket and brace")
     return patterns
 
 
@@ -124,38 +135,3 @@ def _entry(grants: list[Grant]) -> dict[str, t.Any]:
 def _union(grants: t.Iterable[Grant]) -> list[str]:
     granted = {action for grant in grants for action in grant.actions}
     return [action for action in ACTIONS if action in granted]
-
-
-def _refuse_overlaps(patterns: list[str]) -> None:
-    for one, other in combinations(patterns, 2):
-        if not _disjoint(one, other):
-            raise ZotError(
-                f"grants: some repository can fall under both '{one}' and '{other}', and zot would use one of them alone; "
-                "overlapping patterns are not yet supported: use patterns that cannot meet, or accessControl in the overrides"
-            )
-
-
-def _disjoint(one: str, other: str) -> bool:
-    """Whether no name can match both: proved segment by segment, false when in doubt."""
-    ours, theirs = one.split("/"), other.split("/")
-    for a, b in zip(ours, theirs):
-        if EVERYWHERE in (a, b) or not (_is_segment(a) and _is_segment(b)):
-            return False
-        if _segments_differ(a, b):
-            return True
-    longer = (ours if len(ours) > len(theirs) else theirs)[min(len(ours), len(theirs)) :]
-    return any(segment != EVERYWHERE for segment in takewhile(_is_segment, longer))
-
-
-def _is_segment(text: str) -> bool:
-    """Brackets may hold a slash, so that what is left of it and right of it are no segments."""
-    return not re.search(r"[\[{]", text)
-
-
-def _segments_differ(a: str, b: str) -> bool:
-    if not _GLOB.search(a) and not _GLOB.search(b):
-        return a != b
-    for literal, glob in ((a, b), (b, a)):
-        if not _GLOB.search(literal) and "\\" not in glob:
-            return not fnmatchcase(literal, glob)
-    return False
