@@ -7,15 +7,18 @@ import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
+_MOST_BYTES = 4 << 20
+
 
 @dataclass(frozen=True)
 class Response:
-    """An answer; ``status`` is 0 when there was none, and ``reason`` then says why."""
+    """An answer; ``status`` is 0 when there was none, and ``reason`` then says why; ``untrusted`` when it is the certificate."""
 
     status: int
     body: bytes = b""
     headers: t.Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    untrusted: str = ""
 
 
 class Transport(t.Protocol):
@@ -47,3 +50,66 @@ def local(method: str, url: str, headers: t.Mapping[str, str] | None = None, tim
     finally:
         if connection:
             connection.close()
+
+
+def remote(method: str, url: str, headers: t.Mapping[str, str] | None = None, timeout: float = 5, verify: bool = True) -> Response:
+    """Ask a service elsewhere, through the proxy that the environment names; redirects are followed, but to HTTP only."""
+    import ssl
+    from http.client import HTTPException, InvalidURL
+    from urllib.error import HTTPError
+    from urllib.request import Request
+
+    context = ssl.create_default_context() if verify else ssl._create_unverified_context()  # noqa: S323 - the caller asked for it
+    try:
+        request = Request(url, method=method)  # noqa: S310 - the opener knows HTTP only
+        for name, value in (headers or {}).items():
+            request.add_unredirected_header(name, value)
+        with _opener(request.host, context).open(request, timeout=timeout) as answer:
+            body = answer.read(_MOST_BYTES)
+            if answer.length and len(body) < _MOST_BYTES and method != "HEAD":
+                return Response(0, reason="the answer was cut short")
+            return Response(answer.status, body, dict(answer.headers))
+    except (HTTPException, OSError, ValueError) as error:
+        if isinstance(error, HTTPError):  # a redirect that leads nowhere
+            error.close()
+        why = getattr(error, "reason", error)
+        untrusted = str(why.verify_message) if isinstance(why, ssl.SSLCertVerificationError) else ""
+        # What is no OSError may quote the URL, and that may hold a password.
+        quoted = "not a URL that can be asked" if isinstance(error, (InvalidURL, ValueError)) else ""
+        said = str(why).strip() if isinstance(error, OSError) else quoted
+        return Response(0, reason=said or type(error).__name__, untrusted=untrusted)
+
+
+def _opener(host: str, context: t.Any) -> t.Any:
+    """Without urllib's handlers of files and FTP, to which a redirect could lead; every status is an answer."""
+    import urllib.request as lib
+
+    class Redirects(lib.HTTPRedirectHandler):
+        """Follows 308 too, which Python knows since 3.11."""
+
+        def redirect_request(self, req: t.Any, fp: t.Any, code: int, *rest: t.Any) -> t.Any:
+            return super().redirect_request(req, fp, 307 if code == 308 else code, *rest)
+
+        http_error_308 = lib.HTTPRedirectHandler.http_error_302
+
+    class Answers(lib.HTTPDefaultErrorHandler):
+        def http_error_default(self, _req: t.Any, fp: t.Any, *_rest: t.Any) -> t.Any:
+            return fp
+
+    opener = lib.OpenerDirector()
+    # Go takes no proxy for this very host.
+    proxies = lib.ProxyHandler({} if _is_loopback(host) else None)
+    handlers = (proxies, lib.HTTPHandler(), lib.HTTPSHandler(context=context), lib.HTTPErrorProcessor(), lib.UnknownHandler())
+    for handler in (*handlers, Redirects(), Answers()):
+        opener.add_handler(handler)
+    return opener
+
+
+def _is_loopback(netloc: str) -> bool:
+    import ipaddress
+
+    host = urlsplit(f"//{netloc}").hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

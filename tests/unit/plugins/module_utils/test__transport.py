@@ -1,62 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import datetime
 import socket
-import ssl
-import threading
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, local
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from ansible_collections.blumeops.zot.plugins.module_utils import _transport
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, local, remote
+from support.web import answer, self_signed, servers
 from support.zot_binary import free_port
-
-
-class Server:
-    """Gives the same answer, byte for byte, to every connection, and keeps what it was asked."""
-
-    def __init__(self, answer, context=None):
-        self.answer, self.context, self.asked = answer, context, []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    def _serve(self):
-        while True:
-            try:
-                connection = self.listener.accept()[0]
-            except OSError:
-                return
-            with connection if self.context is None else self.context.wrap_socket(connection, server_side=True) as open_one:
-                self.asked.append(open_one.recv(65536).decode())
-                open_one.sendall(self.answer)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(10)
 
 
 @pytest.fixture
 def serve():
-    servers = []
-
-    def start(answer, context=None):
-        servers.append(Server(answer, context))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-def answer(status, body=b"", *headers):
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    with servers() as start:
+        yield start
 
 
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "404 Not Found", "503 Service Unavailable"])
@@ -87,9 +44,8 @@ def test_no_proxy_is_used(serve, monkeypatch):
 
 
 def test_the_name_in_the_certificate_does_not_matter(serve, tmp_path):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(tmp_path / "server.pem", "registry.test"))
-    assert local("GET", serve(answer("200 OK", b"in private"), context).url).body == b"in private"
+    server = serve(answer("200 OK", b"in private"), self_signed(tmp_path / "server.pem", "registry.test"))
+    assert local("GET", server.url).body == b"in private"
 
 
 def test_a_closed_port_is_no_answer():
@@ -140,17 +96,150 @@ def test_a_url_that_is_none_is_no_answer(url):
     assert response.reason
 
 
-def certificate(path, name):
-    """A self-signed certificate with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
+# --- remote
+
+
+@pytest.fixture
+def proxied(monkeypatch):
+    """The environment names this proxy for everything."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def proxy(url):
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, url)
+
+    return proxy
+
+
+@pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "404 Not Found", "503 Service Unavailable"])
+def test_elsewhere_too_every_status_is_an_answer(serve, status):
+    response = remote("GET", serve(answer(status, b"text", "X-Zot: yes")).url)
+    assert (response.status, response.body, response.headers["X-Zot"]) == (int(status[:3]), b"text", "yes")
+
+
+def test_method_path_and_headers_are_sent_elsewhere(serve):
+    server = serve(answer("200 OK"))
+    assert remote("HEAD", f"{server.url}/v2/?n=1", headers={"Authorization": "Bearer abc"}).status == 200
+    assert server.asked[0].startswith("HEAD /v2/?n=1 HTTP/1.1\r\n")
+    assert "Authorization: Bearer abc" in server.asked[0]
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+def test_a_redirect_is_followed_without_the_headers(serve, status):
+    there = serve(answer("200 OK", b"there"))
+    here = serve(answer(status, b"", f"Location: {there.url}/x"))
+    assert remote("GET", here.url, headers={"Authorization": "canary"}).body == b"there"
+    assert there.asked[0].startswith("GET /x ")
+    assert "canary" not in there.asked[0]
+
+
+@pytest.mark.parametrize("where", ["ftp://127.0.0.1/x", "file:///etc/passwd", "data:,x", "gopher://127.0.0.1/"])
+def test_a_redirect_leads_to_http_only(serve, where):
+    response = remote("GET", serve(answer("302 Found", b"", f"Location: {where}")).url)
+    assert (response.status, response.body) == (0, b"")
+    assert response.reason
+
+
+def test_redirects_in_a_circle_are_no_answer(serve):
+    server = serve()
+    server.answer = answer("302 Found", b"", f"Location: {server.url}/")
+    assert remote("GET", server.url).status == 0
+    assert len(server.asked) < 20
+
+
+def test_the_proxy_of_the_environment_is_asked(serve, proxied):
+    proxy = serve(answer("200 OK", b"by proxy"))
+    proxied(proxy.url)
+    assert remote("GET", "http://idp.test/x").body == b"by proxy"
+    assert proxy.asked[0].startswith("GET http://idp.test/x ")
+    assert "403" in remote_through_a_refusing_proxy(serve, proxied).reason
+
+
+def remote_through_a_refusing_proxy(serve, proxied):
+    proxied(serve(answer("403 Forbidden")).url)
+    return remote("GET", "https://idp.test/x")
+
+
+def test_what_needs_no_proxy_is_asked_directly(serve, proxied, monkeypatch):
+    proxied(f"http://127.0.0.1:{free_port()}")
+    server = serve(answer("200 OK"))
+    assert remote("GET", server.url).status == 200
+    assert remote("GET", f"http://localhost:{server.port}").status == 200
+    monkeypatch.setattr(_transport, "_is_loopback", lambda _host: False)
+    assert remote("GET", server.url).status == 0
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert remote("GET", server.url).status == 200
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_and_can_be_passed_over(serve, tmp_path):
+    server = serve(answer("200 OK", b"in private"), self_signed(tmp_path / "server.pem", "idp.test"))
+    response = remote("GET", server.url)
+    assert (response.status, response.body) == (0, b"")
+    assert "self-signed" in response.untrusted.replace("self signed", "self-signed")
+    assert server.asked == []
+    passed = remote("GET", server.url, verify=False)
+    assert (passed.status, passed.body, passed.untrusted) == (200, b"in private", "")
+
+
+def test_what_is_wrong_with_tls_otherwise_is_no_matter_of_trust(serve):
+    response = remote("GET", serve(answer("200 OK")).url.replace("http:", "https:"))
+    assert (response.status, response.untrusted) == (0, "")
+    assert response.reason
+
+
+def test_elsewhere_a_closed_port_is_no_answer():
+    response = remote("GET", f"http://127.0.0.1:{free_port()}/")
+    assert response.status == 0
+    assert response.reason.endswith("Connection refused")
+
+
+def test_elsewhere_silence_is_no_answer():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        response = remote("GET", f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.05)
+    assert (response.status, response.reason) == (0, "timed out")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ncut",
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 99\r\n\r\ncut",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ncut",
+    ],
+    ids=["closed at once", "another protocol", "cut short", "an error cut short", "a chunk cut short"],
+)
+def test_elsewhere_half_an_answer_is_no_answer(serve, sent):
+    response = remote("GET", serve(sent).url)
+    assert response.status == 0
+    assert response.reason
+
+
+def test_an_endless_answer_is_not_read_to_its_end(serve):
+    response = remote("GET", serve(answer("200 OK", b"x" * (6 << 20))).url)
+    assert (response.status, len(response.body)) == (200, 4 << 20)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "http://",
+        "http://[::1",
+        "http://a:canary@127.0.0.1:canary/",
+        "http://127.0.0.1:5000/a b",
+        "http://127.0.0.1:5000/\u00e4",
+        "http://a..b/",
+    ],
+)
+def test_elsewhere_a_url_that_is_none_is_no_answer_and_not_quoted(url):
+    response = remote("GET", url)
+    assert response.status == 0
+    assert response.reason
+    assert "canary" not in response.reason
