@@ -41,13 +41,21 @@ class Outcome:
 
 
 class Play:
-    """A playbook, its inventories, a scratch folder for what Ansible keeps, and what the environment has besides ours."""
+    """A playbook, its inventories, a scratch folder for what Ansible keeps, what the environment has besides ours, and where it is run."""
 
-    def __init__(self, playbook: Path, inventories: list[Path], scratch: Path, environment: t.Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        playbook: Path,
+        inventories: list[Path],
+        scratch: Path,
+        environment: t.Mapping[str, str] | None = None,
+        cwd: Path = CHECKOUT,
+    ) -> None:
         self.playbook = playbook
         self.inventories = inventories
         self.scratch = scratch
         self.environment = environment or {}
+        self.cwd = cwd
         scratch.mkdir(exist_ok=True, mode=0o700)
 
     def start(self, *arguments: str, output: t.IO[str], **extra_vars: t.Any) -> subprocess.Popen[str]:
@@ -64,8 +72,8 @@ class Play:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         return subprocess.Popen(
             [program, *inventories, str(self.playbook), "-e", f"@{given}", *arguments],
-            cwd=CHECKOUT,
-            env={**ours, **home, **self.environment},
+            cwd=self.cwd,
+            env={**ours, **home, "PWD": str(self.cwd), **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.testing import patch_module_args
-from ansible.modules import get_url
+from ansible.modules import get_url, slurp
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
@@ -46,6 +46,9 @@ def launchd(path: Path, pid: int) -> dict[str, t.Any]:
     return {"manager": "launchd", "name": "net.example.zot", "launchctl": str(launchctl)}
 
 
+_MODULES = {"blumeops.zot.zot_host": zot_host, "ansible.builtin.get_url": get_url, "ansible.builtin.slurp": slurp}
+
+
 class _OnThisHost:
     """An action plugin without a connection: its modules run here, and folders of this host pass for those of another."""
 
@@ -53,7 +56,7 @@ class _OnThisHost:
     folder: Path
 
     def _execute_module(self, module_name: str, module_args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        module = {"blumeops.zot.zot_host": zot_host, "ansible.builtin.get_url": get_url}[module_name]
+        module = _MODULES[module_name]
         answer = run_module(module.main, check=self._task.check_mode, **module_args)
         self.ran.append({**module_args, "answer": answer, "task_vars": task_vars})
         return answer
@@ -70,22 +73,24 @@ class _OnThisHost:
 
 
 class Action:
-    """A task of one action plugin; ``ran`` are the calls of its modules, with their answers."""
+    """A task of one action plugin; ``ran`` are the calls of its modules, with their answers. ``playbook`` is where relative paths begin."""
 
-    def __init__(self, plugin: type[ActionBase], folder: Path = Path("/nowhere")) -> None:
+    def __init__(self, plugin: type[ActionBase], folder: Path = Path("/nowhere"), playbook: Path = Path("/nowhere")) -> None:
         self.plugin = type("OnThisHost", (_OnThisHost, plugin), {"folder": folder})
+        self.loader = DataLoader()
+        self.loader.set_basedir(str(playbook))
         self.ran: list[dict[str, t.Any]] = []
 
     def __call__(self, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         task = Task()
         task.args, task.check_mode, task.async_val = options, check, 0
-        action = self.plugin(task, _Connection(), None, DataLoader(), None, None)
+        action = self.plugin(task, _Connection(), None, self.loader, None, None)
         self.ran = action.ran = []
         return action.run(task_vars={"inventory_hostname": "registry"})
 
     @property
     def states(self) -> list[str]:
-        return [call["state"] for call in self.ran]
+        return [call["state"] for call in self.ran if "state" in call]
 
 
 class _Connection:
