@@ -24,6 +24,7 @@ ZOT: dict[str, t.Any] = {
     "zot_groups": {"artifact-workloads": ["zot-ci"], "admins": ["boss"]},
     "zot_grants": [
         {"anonymous": True, "actions": ["read"]},
+        {"authenticated": True, "actions": ["read"]},
         {"groups": ["artifact-workloads"], "actions": ["read", "create"]},
         {"groups": ["admins"], "actions": ["read", "create", "update", "delete"]},
     ],

@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""zot_config on the controller: settings -> document -> plan -> diff; the host's part is the module zot_host."""
+"""zot_config on the controller: settings -> document -> judge -> plan -> diff; the host's part is the module zot_host."""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.blumeops.zot.plugins.module_utils._document import canonical, effective, masked
+from ansible_collections.blumeops.zot.plugins.module_utils._document import canonical, effective, mapping, masked
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._files import HTPASSWD_FILE, SESSION_FILE
+from ansible_collections.blumeops.zot.plugins.module_utils._inspect import inspect_content
 from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer import load
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._cells import TooManyError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import Change, table
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import changes as changes_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._activation import plan
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Facts, Unseen
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._facts import answered, questions
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import Judgement, judge
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._loader import UnreadableError, flatten
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._report import message, shown, told
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._settings import Desired, SecretFile, build, require_text
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
 from ansible_collections.blumeops.zot.plugins.plugin_utils._htpasswd import htpasswd
@@ -37,7 +48,14 @@ _SPEC: dict[str, t.Any] = {
     "run_as": {"type": "str"},
     "service_file": {"type": "str"},
     "service": {"type": "dict"},
+    "suppress": {"type": "dict", "default": {}},
+    "advice": {"type": "bool", "default": False},
+    "forbid_widening": {"type": "bool", "default": False},
+    "confirm_widening": {"type": "bool", "default": False},
 }
+
+# Where a service manager starts zot, and so where relative paths begin.
+_STARTED_IN = "/"
 
 
 class ActionModule(ActionBase):
@@ -62,20 +80,29 @@ class ActionModule(ActionBase):
         folder = args["config_path"].rpartition("/")[0]
         desired = self._desired(args, release, folder)
         files = self._with_htpasswd(desired, args, task_vars)
-        self._require_secrets(files)
         found = self._host("look", args, desired, files, task_vars)["found"]
         planned = plan(found, args["config_path"].rpartition("/")[2], args["binary"], with_proof=args["state"] == "staged")
+        judged = self._judge(args, desired, files, release, task_vars, with_facts=planned.changed)
+        changes = access_changes(found, desired.document, release) if planned.changed else []
+        _require_confirmed(args, found, changes)
+        self._require_secrets(files)
         result: dict[str, t.Any] = {
+            **{key: value for key, value in told(judged, args["advice"]).items() if key not in ("ok", "msg", "release")},
             "changed": planned.changed,
             "activation": planned.activation,
             "reasons": list(planned.reasons),
             "url": local_url(effective(desired.document)),
-            "diff": [{"prepared": str(planned)}, *_diff(found, desired, args["config_path"])] if planned.changed else [],
+            "access_diff": [change.as_dict() for change in changes],
+            "diff": [],
         }
-        if release.unknown:
-            result["warnings"] = [f"zot {release} is newer than this collection knows; it is treated as the newest known release"]
         if planned.changed:
-            result["verified"] = self._host("staged", args, desired, files, task_vars)["verified"]
+            rights = [{"prepared": f"who may do what:\n{table(changes)}"}] if changes else []
+            result["diff"] = [{"prepared": str(planned)}, *_diff(found, desired, args["config_path"]), *rights]
+        warnings = [str(finding) for finding in shown(judged, args["advice"])]
+        if warnings:
+            result["warnings"] = warnings
+        if planned.changed:
+            result["verified"] = self._stage(args, desired, files, judged, task_vars)
             if args["state"] == "written":
                 self._host("written", args, desired, files, task_vars)
         return result
@@ -99,15 +126,85 @@ class ActionModule(ActionBase):
         salts = self._host("look", args, desired, files, task_vars)["found"]["salts"]
         return [*files, SecretFile(HTPASSWD_FILE, content=htpasswd({user: passwords[user] for user in users}, salts))]
 
+    def _judge(
+        self,
+        args: dict[str, t.Any],
+        desired: Desired,
+        files: list[SecretFile],
+        release: Release,
+        task_vars: dict[str, t.Any],
+        with_facts: bool,
+    ) -> Judgement:
+        """Raises ZotError with every error. The host is looked at where something is about to change."""
+        oidc = (args["settings"] or {}).get("oidc") or {}
+        facts = Facts(oidc_users=oidc.get("users") or (), oidc_images=oidc.get("images") or ())
+        suppress = plain(args["suppress"], "suppress")
+        judged = judge(desired.document, release, facts, suppress)
+        if with_facts or not judged.ok:
+            facts = self._facts(args, desired, files, judged.unseen, facts, task_vars)
+            judged = judge(desired.document, release, facts, suppress)
+        if judged.ok:
+            return judged
+        problem = f"{message(judged)}\nnothing was changed: mend the settings and run again"
+        if judged.refused and self._host("judged", args, desired, files, task_vars)["complaint"] == "":
+            codes = _codes(judged)
+            problem += (
+                f"\n`zot verify` of {args['binary']} accepts this configuration, so {codes} is wrong here: {_whose_fault(release)}. "
+                f"Until it is mended, suppress {codes} with a reason."
+            )
+        raise ZotError(problem, findings=[finding.as_dict() for finding in shown(judged, args["advice"])])
+
+    def _stage(
+        self, args: dict[str, t.Any], desired: Desired, files: list[SecretFile], judged: Judgement, task_vars: dict[str, t.Any]
+    ) -> bool:
+        """Whether C(zot verify) was asked. Where it refuses what the judge let pass, that is told with both verdicts."""
+        try:
+            return self._host("staged", args, desired, files, task_vars)["verified"]
+        except ZotError as error:
+            if "verify" not in error.facts:
+                raise
+            verdict = f"The judge let it pass ({judged.summary}): {_whose_fault(judged.release)}"
+            if judged.refused:
+                verdict = f"The judge refuses it too, but {_codes(judged)} is suppressed"
+            raise ZotError(f"{error.message}\n{verdict}", **error.facts) from None
+
+    def _facts(
+        self, args: dict[str, t.Any], desired: Desired, files: list[SecretFile], unseen: Unseen, facts: Facts, task_vars: dict[str, t.Any]
+    ) -> Facts:
+        """Files that are about to be written are judged by their content, all others where they lie."""
+        folder = args["config_path"].rpartition("/")[0]
+        ours = {f"{folder}/{file.name}": file for file in files}
+        asked = questions(unseen, _STARTED_IN)
+        theirs = [(kind, path) for kind, path in asked if path not in ours]
+        http = _listens(desired.document)
+        found = self._host(
+            "preflight",
+            args,
+            desired,
+            files,
+            task_vars,
+            inspect=[{"kind": kind, "path": path} for kind, path in theirs],
+            issuers=list(unseen.issuers),
+            listen={"address": str(http.get("address") or ""), "port": str(http.get("port") or "")} if unseen.port else None,
+        )["facts"]
+        answers = dict(found["files"])
+        for kind, path in asked:
+            if path in ours:
+                answers[f"{kind} {path}"] = _inspected(kind, ours[path])
+        port = (found["port"] or "") if args["service"] else None
+        known = replace(facts, issuers=found["issuers"], port=port)
+        return answered(known, unseen, _STARTED_IN, answers, here=True, folder_known=True)
+
     def _require_secrets(self, files: list[SecretFile]) -> None:
         missing = [name for file in files for name in file.missing]
         if missing and not self._task.check_mode:
             raise ZotError(f"not given: {', '.join(missing)}; secrets are needed for a real run (not for --check)")
 
     def _host(
-        self, state: str, args: dict[str, t.Any], desired: Desired, files: list[SecretFile], task_vars: dict[str, t.Any]
+        self, state: str, args: dict[str, t.Any], desired: Desired, files: list[SecretFile], task_vars: dict[str, t.Any], **more: t.Any
     ) -> dict[str, t.Any]:
         arguments = {
+            **{key: value for key, value in more.items() if value is not None},
             "state": state,
             "document": canonical(desired.document),
             "files": [{"name": file.name, "content": file.content} for file in files],
@@ -119,6 +216,60 @@ class ActionModule(ActionBase):
         if "found" not in answer and state == "look":
             raise AnsibleActionFail("zot_host gave no answer", result=answer)
         return answer
+
+
+def _codes(judged: Judgement) -> str:
+    return ", ".join(sorted({finding.code for finding in judged.refused}))
+
+
+def _whose_fault(release: Release) -> str:
+    if release.unknown:
+        return f"zot {release} is newer than blumeops.zot knows, please update it"
+    return "a bug of blumeops.zot: please report it with this message"
+
+
+def _listens(document: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The settings of http as zot reads them, in whatever case they are written."""
+    try:
+        return mapping(flatten(document).tree.get("http"))
+    except UnreadableError:
+        return {}
+
+
+def _running(found: dict[str, t.Any]) -> dict[str, t.Any] | None:
+    """The document that was proved last, or else lies there; None on a host that has nothing yet."""
+    record = found["record"]
+    return record["document"] if record and record["proved"] else found["live"]
+
+
+def access_changes(found: dict[str, t.Any], document: dict[str, t.Any], release: Release) -> list[Change]:
+    """How the rights differ from what runs now. Nothing is told where patterns meet in too many ways to be followed."""
+    before, record = _running(found), found["record"]
+    try:
+        old = load(before, Release(record["release"]) if record and record["proved"] else release) if before is not None else None
+    except ZotError:
+        old = None  # what lies there is no configuration
+    try:
+        return changes_of(old, load(document, release))
+    except TooManyError:
+        return []
+
+
+def _require_confirmed(args: dict[str, t.Any], found: dict[str, t.Any], changes: list[Change]) -> None:
+    widening = [change for change in changes if change.widens]
+    if args["forbid_widening"] and not args["confirm_widening"] and widening and _running(found) is not None:
+        raise ZotError(
+            f"this change widens rights, which zot_forbid_widening forbids:\n{table(widening)}nothing was changed: "
+            "narrow the grants, or confirm it once with -e zot_confirm_widening=true",
+            access_diff=[change.as_dict() for change in changes],
+        )
+
+
+def _inspected(kind: str, file: SecretFile) -> dict[str, t.Any]:
+    """A file whose secret was not given, or whose keys the host makes, cannot be told."""
+    if file.content is None:
+        return {"state": "unjudged", "reason": "its secret was not given"}
+    return inspect_content(kind, file.content.encode(), file.name)
 
 
 def _diff(found: dict[str, t.Any], desired: Desired, path: str) -> list[dict[str, str]]:

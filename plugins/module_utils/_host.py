@@ -15,7 +15,6 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils import _binary, _files
-from ansible_collections.blumeops.zot.plugins.module_utils._document import effective, mapping
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._listeners import port_problem
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import Runner, run
@@ -51,8 +50,7 @@ def stage_and_judge(params: dict[str, t.Any], wanted: _files.Wanted, check_mode:
     in a temporary folder, with placeholders for secrets, so that none is written.
     """
     layout = _files.Layout(Path(params["config_path"]))
-    runner = _runner_as(params.get("run_as"))
-    _require_port(params, wanted.document, runner)
+    runner = runner_as(params.get("run_as"))
     binary = Path(params["binary"])
     if not check_mode:
         _require_known(params)
@@ -62,21 +60,39 @@ def stage_and_judge(params: dict[str, t.Any], wanted: _files.Wanted, check_mode:
             return False
         raise ZotError(f"{binary} is not there; install it first")
     _binary.require_release(binary, params["release"], runner)
-    return _judge_copy(params, wanted, layout, runner) if check_mode else _judge_staged(params, wanted, layout, runner)
+    if not check_mode:
+        return _judge_staged(params, wanted, layout, runner)
+    _require_accepted(params, _complaint_of_copy(params, wanted, layout, runner))
+    return True
+
+
+def second_opinion(params: dict[str, t.Any], wanted: _files.Wanted) -> str | None:
+    """What C(zot verify) has against what is wanted, empty for nothing; None where no binary of the release is there to ask.
+
+    Writes nothing.
+    """
+    binary, runner = Path(params["binary"]), runner_as(params.get("run_as"))
+    if not binary.exists():
+        return None
+    try:
+        _binary.require_release(binary, params["release"], runner)
+    except ZotError:
+        return None
+    return _complaint_of_copy(params, wanted, _files.Layout(Path(params["config_path"])), runner) or ""
 
 
 def _judge_staged(params: dict[str, t.Any], wanted: _files.Wanted, layout: _files.Layout, runner: Runner) -> bool:
     try:
         _files.stage(layout, wanted, owner(params))
         moved = {str(layout.folder / name): str(layout.staged / name) for name in wanted.files}
-        _require_verified(params, wanted, layout.staged, moved, runner)
+        _require_accepted(params, _complaint(params, wanted, layout.staged, moved, runner))
     except BaseException:
         _files.discard(layout)
         raise
     return True
 
 
-def _judge_copy(params: dict[str, t.Any], wanted: _files.Wanted, layout: _files.Layout, runner: Runner) -> bool:
+def _complaint_of_copy(params: dict[str, t.Any], wanted: _files.Wanted, layout: _files.Layout, runner: Runner) -> str | None:
     folder = Path(tempfile.mkdtemp(prefix="zot-check-"))
     reader = _files.Owner(uid=_uid(params.get("run_as")) if os.geteuid() == 0 else None)
     try:
@@ -86,14 +102,16 @@ def _judge_copy(params: dict[str, t.Any], wanted: _files.Wanted, layout: _files.
         for name in wanted.files:
             _files.write_file(folder / name, json.dumps(_PLACEHOLDERS.get(name, {})).encode(), reader)
             moved[str(layout.folder / name)] = str(folder / name)
-        _require_verified({**params, "file_mode": "0600", "owner": params.get("run_as"), "group": None}, wanted, folder, moved, runner)
+        return _complaint({**params, "file_mode": "0600", "owner": params.get("run_as"), "group": None}, wanted, folder, moved, runner)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return True
 
 
-def _require_verified(params: dict[str, t.Any], wanted: _files.Wanted, folder: Path, moved: dict[str, str], runner: Runner) -> None:
-    complaint = _binary.verify(Path(params["binary"]), wanted.document, folder, moved, owner(params), runner)
+def _complaint(params: dict[str, t.Any], wanted: _files.Wanted, folder: Path, moved: dict[str, str], runner: Runner) -> str | None:
+    return _binary.verify(Path(params["binary"]), wanted.document, folder, moved, owner(params), runner)
+
+
+def _require_accepted(params: dict[str, t.Any], complaint: str | None) -> None:
     if complaint:
         raise ZotError(
             f"zot {params['release']} refuses this configuration: {complaint}; nothing was changed: mend the settings and run again",
@@ -101,17 +119,13 @@ def _require_verified(params: dict[str, t.Any], wanted: _files.Wanted, folder: P
         )
 
 
-def _require_port(params: dict[str, t.Any], document: dict[str, t.Any], runner: Runner) -> None:
-    if not params.get("service"):
-        return
-    http = mapping(effective(document).get("http"))
-    port = str(http.get("port") or "8080")
-    if not port.isdigit() or port == "0":
-        return
+def port_in_the_way(params: dict[str, t.Any], address: str | None, port: str | None, runner: Runner) -> str | None:
+    """Why zot cannot listen there; None where it can, or where nothing tells (whose a busy port is, or which)."""
+    number = port or "8080"
+    if not params.get("service") or not number.isdigit() or not 0 < int(number) < 65536:
+        return None
     service = Service(params["service"]["manager"], params["service"]["name"], params["service"]["launchctl"], uid=os.geteuid())
-    problem = port_problem(str(http.get("address") or "127.0.0.1"), int(port), service.pid(run), runner)
-    if problem:
-        raise ZotError(f"{problem}; nothing was changed")
+    return port_problem(address or "127.0.0.1", int(number), service.pid(run), runner)
 
 
 def _require_known(params: dict[str, t.Any]) -> None:
@@ -123,7 +137,7 @@ def _require_known(params: dict[str, t.Any]) -> None:
             raise ZotError(f"{key}: there is no {kind} {name} on this host; make it first")
 
 
-def _runner_as(user: str | None) -> Runner:
+def runner_as(user: str | None) -> Runner:
     """Root asks as the service user once there is one, so that rights which that user lacks show before anything is changed."""
     if user is None or os.geteuid() != 0:
         return run

@@ -77,6 +77,39 @@ def look(params: Params, _check: bool) -> Params:
     return {"changed": False, "found": found}
 
 
+def preflight(params: Params, _check: bool) -> Params:
+    """What the controller cannot know of what a configuration names: files as the service's user sees them, providers, the port."""
+    import functools
+
+    from ansible_collections.blumeops.zot.plugins.module_utils import _host, _inspect
+    from ansible_collections.blumeops.zot.plugins.module_utils._transport import remote
+
+    uid, gid = _ids(params["run_as"])
+    made = [Path(item["path"]) for item in params["folders"] if not Path(item["path"]).is_dir()]
+    files = {}
+    for item in params["inspect"]:
+        kind, path = item["kind"], Path(item["path"])
+        look = functools.partial(_inspect.inspect, kind, item["path"])
+        if kind == "log" and path.parent in made:
+            looked = {"state": "ok"}
+        elif kind == "folder" and any(folder in (path, *path.parents) for folder in made):
+            looked = look()  # not the service's user makes it, but who runs the module
+        else:
+            looked = _inspect.as_user(uid, gid, look)
+        files[f"{kind} {item['path']}"] = {"kind": kind, **looked}
+    issuers = {issuer: _inspect.discover(issuer, remote) for issuer in params["issuers"]}
+    listen, port = params["listen"], None
+    if listen:
+        port = _host.port_in_the_way(params, listen["address"], listen["port"], _host.runner_as(params["run_as"]))
+    return {"changed": False, "facts": {"files": files, "issuers": issuers, "port": port}}
+
+
+def judged(params: Params, _check: bool) -> Params:
+    from ansible_collections.blumeops.zot.plugins.module_utils import _host
+
+    return {"changed": False, "complaint": _host.second_opinion(params, _wanted(params))}
+
+
 def staged(params: Params, check: bool) -> Params:
     from ansible_collections.blumeops.zot.plugins.module_utils import _host
 
@@ -139,16 +172,28 @@ def serving(params: Params, _check: bool) -> Params:
     return {"changed": False, "ready": True, "url": url, "release": seen.release, "pid": seen.pid}
 
 
+def probe(params: Params, _check: bool) -> Params:
+    """Ask a live zot who may do what; a check asks too, as it changes nothing."""
+    from ansible_collections.blumeops.zot.plugins.module_utils import _probe
+
+    target = _probe.Target(params["url"], params["validate_certs"], params["release"], params["wait_timeout"], params["fail_delay"])
+    identities = [_probe.Identity(*identity) for identity in json.loads(params["identities"])]
+    return {"changed": False, **_probe.probe(target, identities, params["questions"], time)}
+
+
 STATES: dict[str, t.Callable[[Params, bool], Params]] = {
     "facts": facts,
     "binary": binary,
     "look": look,
+    "preflight": preflight,
+    "judged": judged,
     "staged": staged,
     "written": written,
     "promoted": promoted,
     "restored": restored,
     "serving": serving,
     "agent": agent,
+    "probe": probe,
 }
 
 
@@ -162,6 +207,15 @@ def _wanted(params: Params) -> Wanted:
     from ansible_collections.blumeops.zot.plugins.module_utils._files import Wanted
 
     return Wanted(json.loads(params["document"]), params["document"], {item["name"]: item["content"] for item in params["files"]})
+
+
+def _ids(user: str | None) -> tuple[int, int] | tuple[None, None]:
+    """Of a user that there is; before it is made (check mode) whoever runs the module looks."""
+    try:
+        account = pwd.getpwnam(user or "")
+    except KeyError:
+        return None, None
+    return account.pw_uid, account.pw_gid
 
 
 def _service_file(params: Params) -> Path | None:

@@ -9,8 +9,10 @@ module: zot_config
 short_description: Build, judge, plan and stage a configuration of zot
 version_added: 0.1.0
 description:
-  - Makes one zot document for one zot release from a few settings, compares it with what the host has and with what was proved there last,
-    says what must happen and why, and stages it, after C(zot verify) of the binary that is to run accepted it.
+  - Makes one zot document for one zot release from a few settings and judges it, as M(blumeops.zot.zot_validate) does. An error ends it
+    before anything is touched, in check mode too; every error is told at once.
+  - Then it compares the document with what the host has and with what was proved there last, says what must happen and why, and stages
+    it, after C(zot verify) of the binary that is to run accepted it as well.
   - Secrets are kept apart from the document, in files of their own beside it. Their content is in no diff, result or message.
   - With O(state=written) the files are put in their place. Restarting zot, proving it and promoting the result is the role's work.
 extends_documentation_fragment:
@@ -123,6 +125,14 @@ options:
             description: Scopes to ask for; openid, profile and email when left out.
             type: list
             elements: str
+          users:
+            description: Names of users at the provider. A local user of the same name is refused, being the same person for zot.
+            type: list
+            elements: str
+          images:
+            description: Images that the provider runs from. One that comes from this registry is a warning, as neither starts alone.
+            type: list
+            elements: str
       local_users:
         description: Users with a password in htpasswd, given in O(local_passwords).
         type: list
@@ -140,7 +150,7 @@ options:
         description:
           - Who may do what. Grants add up. Each names somebody (C(anonymous), C(authenticated), C(groups), C(users)), C(actions)
             (C(read), C(create), C(update), C(delete)) and, when it does not hold everywhere, C(repositories).
-          - Patterns that can match the same repository are not supported yet.
+          - What cannot be said in zot's rule, by which the longest matching pattern alone counts, is refused; nothing is ever widened.
         type: list
         elements: raw
         default: []
@@ -201,6 +211,24 @@ options:
   service:
     description: As in M(blumeops.zot.zot_host).
     type: dict
+  suppress:
+    description: Rules that do not count, as a mapping from the code, such as V(ZOT314), to the reason in words.
+    type: dict
+    default: {}
+  advice:
+    description: Whether findings of the severity C(advice) are shown too.
+    type: bool
+    default: false
+  forbid_widening:
+    description:
+      - Whether a change that widens rights is an error. It does where anonymous gain any right, or anybody one to create, update or delete.
+      - On a host that has no configuration yet nothing is widened.
+    type: bool
+    default: false
+  confirm_widening:
+    description: Lets the change pass that O(forbid_widening) would refuse.
+    type: bool
+    default: false
 author:
   - The blumeops.zot authors (@eblume)
 """
@@ -235,6 +263,54 @@ url:
   description: Where zot answers on its own host.
   returned: always
   type: str
+access_diff:
+  description: Who gains or loses which rights where, from what was proved last to what is wanted; also at the end of the diff.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: C(anonymous), C(authenticated), C(group) or C(user).
+      type: str
+    who:
+      description: The group's or user's name.
+      type: str
+    where:
+      description: The repositories, as a pattern.
+      type: str
+    witness:
+      description: One of them.
+      type: str
+    gains:
+      description: Actions that become allowed.
+      type: list
+      elements: str
+    loses:
+      description: Actions that become denied.
+      type: list
+      elements: str
+    widens:
+      description: Whether anonymous gain a right, or anybody one to create, update or delete.
+      type: bool
+summary:
+  description: How many errors and warnings the judge found, in words.
+  returned: always
+  type: str
+findings:
+  description: What the judge found, as M(blumeops.zot.zot_validate) returns it.
+  returned: always
+  type: list
+  elements: dict
+suppressed:
+  description: Findings that O(suppress) keeps from counting.
+  returned: always
+  type: list
+  elements: dict
+unseen:
+  description: Files and identity providers that the judge did not look at; where nothing changes it looks at none.
+  returned: always
+  type: list
+  elements: str
 verified:
   description: Whether C(zot verify) was asked.
   returned: when something changes

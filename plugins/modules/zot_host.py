@@ -9,8 +9,9 @@ module: zot_host
 short_description: The host's side of the collection's actions
 version_added: 0.1.0
 description:
-  - What M(blumeops.zot.zot_binary), M(blumeops.zot.zot_config), M(blumeops.zot.zot_info) and M(blumeops.zot.launch_agent) do on the
-    host. The role V(blumeops.zot.zot) calls it to write, promote and restore what M(blumeops.zot.zot_config) staged.
+  - What M(blumeops.zot.zot_binary), M(blumeops.zot.zot_config), M(blumeops.zot.zot_info), M(blumeops.zot.zot_access_probe) and
+    M(blumeops.zot.launch_agent) do on the host. The role V(blumeops.zot.zot) calls it to write, promote and restore what
+    M(blumeops.zot.zot_config) staged.
   - It is one module because Ansible builds each module anew in every run, and a second call of the same one is far cheaper.
   - Every file is made beside its target and renamed over it. What was proved last is kept in C(last-good/record.json) beside the
     configuration, readable by its owner alone.
@@ -34,13 +35,16 @@ options:
     description:
       - V(facts) tells the system, the service manager and the user, V(serving) waits until zot serves and tells what runs.
       - V(binary) looks for a binary among the installed ones, and installs it from O(path) or O(source).
-      - V(look) compares and changes nothing. V(staged) writes everything that is wanted to a folder of its own and lets C(zot verify)
+      - V(look) compares and changes nothing. V(preflight) tells what zot would find of the files, folders and identity providers that a
+        configuration names, and whether it could listen, and V(judged) what C(zot verify) says of a copy; they change nothing either.
+      - V(staged) writes everything that is wanted to a folder of its own and lets C(zot verify)
         judge it; in check mode, and when it is refused, nothing stays there.
       - V(written) renames the staged files over the live ones. V(promoted) records what is live as proved.
       - V(restored) brings back what was recorded.
       - V(agent) does what M(blumeops.zot.launch_agent) is for, and returns what that says.
+      - V(probe) asks a live zot at O(url) who may do what. It changes nothing.
     type: str
-    choices: [facts, binary, look, staged, written, promoted, restored, serving, agent]
+    choices: [facts, binary, look, preflight, judged, staged, written, promoted, restored, serving, agent, probe]
     required: true
   agent:
     description: The options of M(blumeops.zot.launch_agent), all of them, for O(state=agent).
@@ -120,13 +124,49 @@ options:
     choices: ["0600", "0640"]
     default: "0600"
   run_as:
-    description: User who runs zot; C(zot verify) runs as that user when there is one and the module runs as root.
+    description:
+      - User who runs zot. C(zot verify) runs as that user, and O(inspect) looks with that user's rights, when there is one and the module
+        runs as root.
     type: str
+  inspect:
+    description: What to look at, for O(state=preflight). What O(folders) lists and is missing counts as made.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      kind:
+        description:
+          - What it is to be. V(keys) is a file of names and values in a format that zot's own configuration may have, V(credentials) one
+            with the logins of upstream registries, V(log) a file that can be appended to, V(folder) one for data.
+        type: str
+        choices: [credentials, exists, folder, htpasswd, keys, log, pem, readable]
+        required: true
+      path:
+        description: Absolute path; taken as it is, as zot takes it.
+        type: str
+        required: true
+  issuers:
+    description: OpenID providers to ask, by the issuer that the configuration names, for O(state=preflight).
+    type: list
+    elements: str
+    default: []
+  listen:
+    description: Where zot is to listen, for O(state=preflight). Looked at when O(service) tells whose a busy port is.
+    type: dict
+    suboptions:
+      address:
+        description: Address; that of loopback when left out.
+        type: str
+      port:
+        description: Port; zot's own default when left out.
+        type: str
   service_file:
     description: The property list or unit of the service; recorded and restored with the configuration.
     type: path
   service:
-    description: The service that runs zot, for O(state=serving). With O(state=staged) it tells whether a busy port is its own.
+    description:
+      - The service that runs zot, for O(state=serving). With O(state=preflight) it tells whether a busy port is its
+        own.
     type: dict
     suboptions:
       manager:
@@ -155,6 +195,43 @@ options:
     description: Seconds to wait until zot serves.
     type: int
     default: 60
+  url:
+    description: Where zot answers, for O(state=probe); scheme, host and port.
+    type: str
+  validate_certs:
+    description: Whether the certificate at O(url) is verified.
+    type: bool
+    default: true
+  identities:
+    description:
+      - Who asks, for O(state=probe), as the JSON text of a list of pairs of name and secret; an empty name is everybody who is not logged
+        in. It is one text because Ansible covers each secret wherever it finds it in a result, within other words too.
+    type: str
+  questions:
+    description: What each of O(identities) is asked, for O(state=probe).
+    type: dict
+    default: {}
+    suboptions:
+      read:
+        description: Repositories.
+        type: list
+        elements: str
+      create:
+        description: Repositories.
+        type: list
+        elements: str
+      update:
+        description: Lists of repositories. Of each the first that has a tag is asked.
+        type: list
+        elements: list
+      delete:
+        description: Repositories.
+        type: list
+        elements: str
+  fail_delay:
+    description: Seconds by which zot delays a denial.
+    type: int
+    default: 0
 author:
   - The blumeops.zot authors (@eblume)
 """
@@ -211,6 +288,26 @@ found:
   description: How the host differs from what is wanted; documents are masked, files are only C(same), C(differs) or C(absent).
   returned: O(state=look)
   type: dict
+facts:
+  description: What was found. Names, kinds and lengths; no content of a file.
+  returned: O(state=preflight)
+  type: dict
+  contains:
+    files:
+      description:
+        - The answer to each of O(inspect), by kind and path with a blank between them. C(state) is C(ok), C(absent), C(unreadable),
+          C(broken) or C(unjudged), C(reason) says why it is not C(ok), and the rest is of that C(kind).
+      type: dict
+    issuers:
+      description: For each of O(issuers) C(state) (C(ok), C(unreachable), C(broken) or C(mismatch)), C(issuer), C(tls) and C(reason).
+      type: dict
+    port:
+      description: Why zot cannot listen; null where it can.
+      type: str
+complaint:
+  description: What C(zot verify) of O(binary) has against it; empty for nothing, null where no binary of the release is there.
+  returned: O(state=judged)
+  type: str
 verified:
   description: Whether C(zot verify) of O(binary) was asked.
   returned: O(state=staged)
@@ -230,8 +327,29 @@ url:
   type: str
 release:
   description: The release zot says it is; null where it does not tell.
-  returned: O(state=serving)
+  returned: O(state=serving) and O(state=probe)
   type: str
+answers:
+  description:
+    - Each answer. C(who) is the number of the identity, C(answered) is C(allowed), C(denied), or null where the C(status) tells neither.
+  returned: O(state=probe)
+  type: list
+  elements: dict
+refused:
+  description: Numbers of the identities whose login was refused. They were asked nothing.
+  returned: O(state=probe)
+  type: list
+  elements: int
+unasked:
+  description: Questions that could not be asked, with the reason.
+  returned: O(state=probe)
+  type: list
+  elements: dict
+stored:
+  description: Repositories that the identities together may see, when nothing was asked of V(update).
+  returned: O(state=probe)
+  type: list
+  elements: str
 pid:
   description: The process that serves.
   returned: O(state=serving)
@@ -245,6 +363,11 @@ from ansible_collections.blumeops.zot.plugins.module_utils._service import ARGUM
 from ansible_collections.blumeops.zot.plugins.module_utils._states import STATES
 
 FILE = {"name": {"type": "str", "required": True}, "content": {"type": "str", "no_log": True}}
+KINDS = ["credentials", "exists", "folder", "htpasswd", "keys", "log", "pem", "readable"]
+INSPECT = {"kind": {"type": "str", "choices": KINDS, "required": True}, "path": {"type": "str", "required": True}}
+LISTEN = {"address": {"type": "str"}, "port": {"type": "str"}}
+REPOSITORIES = {"type": "list", "elements": "str"}
+QUESTIONS = {"read": REPOSITORIES, "create": REPOSITORIES, "update": {"type": "list", "elements": "list"}, "delete": REPOSITORIES}
 FOLDER = {
     "path": {"type": "path", "required": True},
     "mode": {"type": "str", "default": "0750"},
@@ -273,20 +396,30 @@ def main() -> None:
             "group": {"type": "str"},
             "file_mode": {"type": "str", "choices": ["0600", "0640"], "default": "0600"},
             "run_as": {"type": "str"},
+            "inspect": {"type": "list", "elements": "dict", "options": INSPECT, "default": []},
+            "issuers": {"type": "list", "elements": "str", "default": []},
+            "listen": {"type": "dict", "options": LISTEN},
             "service_file": {"type": "path"},
             "service": {"type": "dict", "options": SERVICE},
             "steady": {"type": "float", "default": 0},
             "wait_timeout": {"type": "int", "default": 60},
+            "url": {"type": "str"},
+            "validate_certs": {"type": "bool", "default": True},
+            "identities": {"type": "str", "no_log": True},
+            "questions": {"type": "dict", "options": QUESTIONS, "default": {}},
+            "fail_delay": {"type": "int", "default": 0},
         },
         required_if=[
             ("state", "binary", ["install_dir", "release"]),
             ("state", "look", ["config_path", "document"]),
+            ("state", "judged", ["config_path", "document", "binary", "release"]),
             ("state", "staged", ["config_path", "document", "binary", "release"]),
             ("state", "written", ["config_path"]),
             ("state", "promoted", ["config_path", "binary", "release"]),
             ("state", "restored", ["config_path"]),
             ("state", "serving", ["config_path", "service"]),
             ("state", "agent", ["agent"]),
+            ("state", "probe", ["url", "identities"]),
         ],
         supports_check_mode=True,
     )

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import typing as t
 
 import pytest
 from integration.conftest import CANARY, USER, Mac
-from integration.playbook import Outcome
+from integration.playbook import CHECKOUT, Outcome
 
 READ = {"actions": ["read"]}
 ON = "the key True is a bool, not text; YAML reads on, off, yes and no as booleans: quote the key"
@@ -82,3 +83,40 @@ def test_a_zot_that_ends_at_once_on_a_virgin_home_is_stopped(mac: Mac) -> None:
     assert (mac.pid(), mac.servers()) == (0, [])
     assert mac.play().changed > 0
     assert mac.status() == 200
+
+
+def test_a_wrong_override_is_told_with_everything_else_that_is_wrong_before_anything_is_written(mac: Mac) -> None:
+    overrides = {"http": {"prot": 1, "tls": {"cert": "/nowhere/cert.pem", "key": "/nowhere/key.pem"}}, "storage": {"gcDelay": "1d"}}
+    playbook = mac.playing(CHECKOUT / "playbooks" / "provision_indri.yml")
+    for arguments in (("--check", "--diff"), ()):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            done = playbook("--tags", "zot", *arguments, zot_config_overrides=overrides, zot_port=port, zot_oidc_client_secret=CANARY)
+        assert (done.rc, done.stdout.count("[ERROR]"), done.recap("failed")) == (2, 1, 1), done.stdout
+        (said,) = re.findall(
+            r"^\[ERROR\]: (.*?nothing was changed: mend the settings and run again)", done.stdout, re.MULTILINE | re.DOTALL
+        )
+        assert "Action failed: 5 errors" in said
+        for words in (
+            "- ZOT103 http.prot: ",
+            "- ZOT105 storage.gcDelay: ",
+            "- ZOT305 http.port: ",
+            "- ZOT306 http.tls.cert: ",
+            "- ZOT306 http.tls.key: ",
+        ):
+            assert words in said
+        assert "Traceback" not in done.stdout
+        assert CANARY not in done.stdout
+        assert "is a bug" not in done.stdout
+        left = {name.split("/")[0] for name in mac.tree()}
+        assert left == (set() if arguments else {".local"}), "a real run has installed the binary, which nobody uses yet"
+        assert mac.sim.jobs() == {}
+
+
+def test_what_is_suppressed_is_done_all_the_same(mac: Mac) -> None:
+    done = mac.play("--check", zot_address="0.0.0.0")
+    assert done.rc == 0
+    assert "ZOT403" in done.stdout
+    done = mac.play("--check", zot_address="0.0.0.0", zot_suppress={"ZOT403": "a private network"})
+    assert done.rc == 0
+    assert "ZOT403" not in done.stdout

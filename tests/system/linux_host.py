@@ -28,7 +28,11 @@ VARIABLES: dict[str, t.Any] = {
     "zot_local_passwords": {USER: CANARY},
     "zot_upstreams": [{"name": "docker.io", "username": "puller"}],
     "zot_upstream_passwords": {"docker.io": CANARY},
-    "zot_grants": [{"anonymous": True, "actions": ["read"]}, {"users": [USER], "actions": ["read", "create"]}],
+    "zot_grants": [
+        {"anonymous": True, "actions": ["read"]},
+        {"authenticated": True, "actions": ["read"]},
+        {"users": [USER], "actions": ["read", "create"]},
+    ],
 }
 NO_SECRETS: dict[str, t.Any] = {"zot_local_passwords": {}, "zot_upstream_passwords": {}}
 

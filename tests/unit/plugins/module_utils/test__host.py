@@ -49,8 +49,14 @@ class Machine:
         self.binary.chmod(0o755)
 
     def judge(self, wanted, check=False, **given):
+        return _host.stage_and_judge({**self.params(), **given}, wanted, check)
+
+    def second_opinion(self, wanted, **given):
+        return _host.second_opinion({**self.params(), **given}, wanted)
+
+    def params(self):
         paths = {"config_path": str(self.layout.config), "binary": str(self.binary)}
-        return _host.stage_and_judge({**paths, "release": "2.1.20", "file_mode": "0600", "folders": [], **given}, wanted, check)
+        return {**paths, "release": "2.1.20", "file_mode": "0600", "folders": []}
 
     def asked_by(self):
         return [int(number) for number in (self.seen / "ids").read_text().split()]
@@ -236,47 +242,88 @@ def busy():
         yield str(server.getsockname()[1])
 
 
-@pytest.mark.parametrize("check", [True, False])
-def test_a_port_that_another_has_is_told_before_anything_is_made(machine, busy, check):
-    with pytest.raises(ZotError, match=rf"port {busy} of 127.0.0.1 is in use by process {os.getpid()}; .*; nothing was changed"):
-        machine.judge(wanted(busy), check=check, service=machine.service(), folders=[folder(machine.folder / "data")])
-    assert not (machine.folder / "data").exists()
+def in_the_way(machine, port, address=None, pid=0):
+    return _host.port_in_the_way({"service": machine.service(pid)}, address, port, _host.runner_as(None))
+
+
+def test_a_port_that_another_has_is_told(machine, busy):
+    problem = in_the_way(machine, busy)
+    assert problem == f"port {busy} of 127.0.0.1 is in use by process {os.getpid()}; stop it or set zot_port to a free one"
 
 
 def test_a_port_that_our_own_service_has_is_fine(machine, busy):
-    assert machine.judge(wanted(busy), service=machine.service(os.getpid()))
+    assert in_the_way(machine, busy, pid=os.getpid()) is None
 
 
 def test_a_free_port_is_fine(machine):
-    assert machine.judge(wanted(str(free_port())), service=machine.service())
+    assert in_the_way(machine, str(free_port())) is None
 
 
 @pytest.mark.parametrize("service", [None, {}])
-def test_without_a_service_the_port_is_not_looked_at(machine, busy, service):
-    assert machine.judge(wanted(busy), service=service)
+def test_without_a_service_the_port_is_not_looked_at(busy, service):
+    assert _host.port_in_the_way({"service": service}, None, busy, _host.runner_as(None)) is None
 
 
 @pytest.mark.parametrize(
-    ("http", "looked_at"),
+    ("address", "port", "looked_at"),
     [
-        ({"port": None}, [("127.0.0.1", 8080)]),
-        ({"port": 5000, "address": "0.0.0.0"}, [("0.0.0.0", 5000)]),
-        ({"port": "0"}, []),
-        ({"port": "http"}, []),
+        (None, None, [("127.0.0.1", 8080)]),
+        ("", "", [("127.0.0.1", 8080)]),
+        ("0.0.0.0", "5000", [("0.0.0.0", 5000)]),
+        ("0.0.0.0", "65535", [("0.0.0.0", 65535)]),
+        (None, "65536", []),
+        (None, "0", []),
+        (None, "http", []),
+        (None, "-1", []),
     ],
 )
-def test_the_port_is_the_one_zot_would_take(machine, monkeypatch, http, looked_at):
+def test_the_port_is_the_one_zot_would_take(machine, monkeypatch, address, port, looked_at):
     asked = []
     monkeypatch.setattr(_host, "port_problem", lambda address, port, _ours, _runner: asked.append((address, port)))
-    machine.judge(wanted(**http), service=machine.service())
+    in_the_way(machine, port, address)
     assert asked == looked_at
 
 
-def test_a_document_without_a_shape_is_left_for_zot_to_judge(machine, monkeypatch):
-    asked = []
-    monkeypatch.setattr(_host, "port_problem", lambda address, port, _ours, _runner: asked.append((address, port)))
-    assert machine.judge(Wanted({"http": "nonsense"}, '{"http": "nonsense"}'), service=machine.service())
-    assert asked == [("127.0.0.1", 8080)]
+@pytest.mark.parametrize("check", [True, False])
+def test_a_busy_port_is_no_matter_of_staging(machine, busy, check):
+    """The judge has told it before."""
+    assert machine.judge(wanted(busy), check=check, service=machine.service())
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_document_without_a_shape_is_left_for_zot_to_judge(machine, check):
+    assert machine.judge(Wanted({"http": "nonsense"}, '{"http": "nonsense"}'), check=check, service=machine.service())
+
+
+# --- the second opinion
+
+
+def test_what_zot_accepts_has_an_empty_complaint(machine):
+    assert machine.second_opinion(reading(machine)) == ""
+
+
+def test_what_zot_refuses_is_the_complaint_and_nothing_is_written(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    assert machine.second_opinion(reading(machine, "1")) == "port 1 is bad"
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not machine.layout.folder.exists()
+    assert "canary" not in "".join((machine.seen / name).read_text() for name in SECRETS)
+
+
+def test_a_binary_that_is_not_there_has_no_opinion(machine):
+    machine.binary.unlink()
+    assert machine.second_opinion(wanted("1")) is None
+
+
+def test_a_binary_of_another_release_has_no_opinion(machine):
+    assert machine.second_opinion(wanted("1"), release="2.1.19") is None
+    assert list(machine.seen.iterdir()) == []
+
+
+def test_a_binary_that_does_not_run_has_no_opinion(machine):
+    machine.binary.write_text("#!/bin/sh\nexit 3\n")
+    assert machine.second_opinion(wanted("1")) is None
 
 
 # --- who asks
@@ -294,6 +341,13 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as 
 @pytest.mark.parametrize("check", [True, False])
 def test_root_asks_as_the_services_user(shared_machine, check):
     assert shared_machine.judge(reading(shared_machine), check=check, owner="nobody", run_as="nobody")
+    nobody = pwd.getpwnam("nobody")
+    assert shared_machine.asked_by() == [nobody.pw_uid, nobody.pw_gid]
+
+
+@needs_root
+def test_the_second_opinion_is_that_of_the_services_user(shared_machine):
+    assert shared_machine.second_opinion(reading(shared_machine), owner="nobody", run_as="nobody") == ""
     nobody = pwd.getpwnam("nobody")
     assert shared_machine.asked_by() == [nobody.pw_uid, nobody.pw_gid]
 

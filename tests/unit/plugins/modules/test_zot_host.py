@@ -5,12 +5,16 @@ import grp
 import json
 import os
 import pwd
+import shutil
 import socket
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 from ansible_collections.blumeops.zot.plugins.modules import zot_host
 from support.modules import launchd, program, run_module
+from support.web import answer, servers
 from support.zot_binary import free_port, standin_zot, write_htpasswd
 
 KEYS = "session-keys.json"
@@ -26,8 +30,8 @@ class Host:
         self.port = str(free_port())
 
     def __call__(self, state, check=False, **options):
-        judged = {"document": self.document(), "files": [{"name": KEYS}]} if state in ("look", "staged") else {}
-        binary = {"binary": str(self.binary), "release": "2.1.20"} if state in ("staged", "promoted") else {}
+        judged = {"document": self.document(), "files": [{"name": KEYS}]} if state in ("look", "judged", "staged") else {}
+        binary = {"binary": str(self.binary), "release": "2.1.20"} if state in ("judged", "staged", "promoted") else {}
         given = {"config_path": str(self.config), "state": state, **judged, **binary, **options}
         return run_module(zot_host.main, check, **{key: value for key, value in given.items() if value is not None})
 
@@ -201,11 +205,16 @@ def test_what_zot_refuses_is_told_and_not_staged(proved, check):
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_port_that_zot_itself_has_is_fine_and_one_that_another_has_is_not(host, check):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        host.port = str(server.getsockname()[1])
-        assert "is in use by process" in host("staged", check, service=launchd(host.folder / "launchctl", 1))["msg"]
-        assert host("staged", check, service=launchd(host.folder / "launchctl", os.getpid()))["changed"]
+def test_the_second_opinion_is_zots_own_and_writes_nothing(proved, check):
+    proved.binary = standin_zot(proved.folder / "zot")
+    before = proved.content()
+    refused = proved("judged", check, document=proved.document(nope=1), files=[{"name": KEYS, "content": "canary"}])
+    assert refused["complaint"] == "decoding failed due to the following error(s): 'HTTP' has invalid keys: nope"
+    assert (refused["changed"], proved("judged", check)["complaint"]) == (False, "")
+    assert proved.content() == before
+    assert "canary" not in json.dumps(refused)
+    proved.binary.unlink()
+    assert proved("judged", check)["complaint"] is None
 
 
 def test_without_staged_files_nothing_is_written(proved):
@@ -236,7 +245,12 @@ def test_no_secret_is_told(host):
 
 @pytest.mark.parametrize(
     ("state", "needed"),
-    [("look", ["document"]), ("staged", ["document", "binary", "release"]), ("promoted", ["binary", "release"])],
+    [
+        ("look", ["document"]),
+        ("judged", ["document", "binary", "release"]),
+        ("staged", ["document", "binary", "release"]),
+        ("promoted", ["binary", "release"]),
+    ],
 )
 def test_each_state_says_what_it_needs(host, state, needed):
     for missing in needed:
@@ -252,6 +266,130 @@ def test_a_file_has_a_name_and_a_folder_a_path(host, key, missing):
 def write_htpasswd_in(folder, **passwords):
     folder.mkdir()
     write_htpasswd(folder / "htpasswd", passwords)
+
+
+# --- preflight
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    monkeypatch.setattr(os, "environ", {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")})
+    with servers() as start:
+        yield start
+
+
+def preflight(check=False, **options):
+    told = run_module(zot_host.main, check, state="preflight", **options)
+    assert told["changed"] is False
+    return told["facts"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_files_are_told_by_kind_and_path(tmp_path, check):
+    keys = tmp_path / "a.json"
+    keys.write_text('{"hashKey": "canary"}')
+    asked = [("keys", keys), ("readable", keys), ("pem", keys), ("folder", tmp_path / "data"), ("exists", "~/$HOME")]
+    facts = preflight(check, inspect=[{"kind": kind, "path": str(path)} for kind, path in asked])
+    assert list(facts["files"]) == [f"{kind} {path}" for kind, path in asked]
+    assert facts["files"][f"keys {keys}"] == {"kind": "keys", "state": "ok", "keys": {"hashkey": {"kind": "string", "length": 6}}}
+    assert [told["state"] for told in facts["files"].values()] == ["ok", "ok", "broken", "ok", "unjudged"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert "canary" not in json.dumps(facts)
+
+
+def test_nothing_asked_is_nothing_told():
+    assert preflight() == {"files": {}, "issuers": {}, "port": None}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks as another user")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_files_are_looked_at_as_the_services_user():
+    folder = Path(tempfile.mkdtemp(prefix="zot-preflight-"))
+    try:
+        folder.chmod(0o755)
+        (folder / "secret").write_text("")
+        (folder / "secret").chmod(0o600)
+        ask = {"inspect": [{"kind": "readable", "path": str(folder / "secret")}]}
+        states = [
+            next(iter(preflight(**ask, run_as=user)["files"].values()))["state"] for user in ("nobody", "root", "no-such-user-here", None)
+        ]
+    finally:
+        shutil.rmtree(folder)
+    assert states == ["unreadable", "ok", "ok", "ok"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks as another user")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_folders_that_are_about_to_be_made_are_not_the_services_users_to_make():
+    folder = Path(tempfile.mkdtemp(prefix="zot-preflight-"))
+    folder.chmod(0o755)
+
+    def states(*folders):
+        asked = [{"kind": "folder", "path": str(folder / name)} for name in ("data", "data/team", "other")]
+        told = preflight(inspect=asked, run_as="nobody", folders=[{"path": str(folder / name)} for name in folders])
+        return [looked["state"] for looked in told["files"].values()]
+
+    try:
+        assert states() == ["unreadable"] * 3
+        assert states("data") == ["ok", "ok", "unreadable"]
+        (folder / "data").mkdir()
+        assert states("data") == ["unreadable"] * 3, "it is there, and belongs to root"
+        shutil.rmtree(folder / "data")
+        (folder / "data").touch()
+        assert states("data") == ["unreadable"] * 3, "a file is in the way"
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_log_may_lie_in_a_folder_that_is_about_to_be_made(tmp_path):
+    asked = [{"kind": "log", "path": str(tmp_path / name)} for name in ("log/audit.log", "other/audit.log", "log/sub/audit.log")]
+    told = preflight(inspect=asked, folders=[{"path": str(tmp_path / "log")}])
+    assert [looked["state"] for looked in told["files"].values()] == ["ok", "absent", "absent"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_issuers_are_asked(serve):
+    good, other = serve(), serve(answer("404 Not Found"))
+    good.answer = answer("200 OK", json.dumps({"issuer": good.url}).encode())
+    facts = preflight(issuers=[good.url, good.url + "/", other.url])
+    assert {issuer: told["state"] for issuer, told in facts["issuers"].items()} == {
+        good.url: "ok",
+        good.url + "/": "mismatch",
+        other.url: "broken",
+    }
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_port_is_told_unless_it_is_free_or_zots_own(tmp_path, check):
+    def port(pid, **listen):
+        service = {} if pid is None else {"service": launchd(tmp_path / "launchctl", pid)}
+        return preflight(check, listen=listen, **service)["port"]
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        busy = server.getsockname()[1]
+        assert "is in use by process" in port(1, port=busy)
+        assert "is in use by process" in port(0, port=str(busy), address="127.0.0.1")
+        assert port(os.getpid(), port=busy) is None
+        assert port(None, port=busy) is None
+    assert port(1, port=free_port()) is None
+    assert "is not one of this host's" in port(1, address="192.0.2.1", port=free_port())
+    for number in ("0", "nonsense", "99999"):
+        assert port(1, port=number) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"inspect": [{"path": "/x"}]}, "missing required arguments: kind found in inspect"),
+        ({"inspect": [{"kind": "keys"}]}, "missing required arguments: path found in inspect"),
+        (
+            {"inspect": [{"kind": "nonsense", "path": "/x"}]},
+            "value of kind must be one of: credentials, exists, folder, htpasswd, keys, log,",
+        ),
+    ],
+)
+def test_what_is_to_be_looked_at_has_a_kind_and_a_path(options, complaint):
+    assert complaint in run_module(zot_host.main, state="preflight", **options)["msg"]
 
 
 # --- facts
