@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._cells import TooManyError, matching
@@ -23,6 +21,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide impor
     member,
 )
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import EVERYWHERE, cached, patterns_of, places
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import get
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._loader import UnreadableError, read
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import NEWEST, Release
@@ -78,22 +77,13 @@ class Asker:
         return f"{self.identity.label} (API key)" if self.by_key else self.identity.label
 
 
-class ActionModule(ActionBase):
+class ActionModule(ZotAction):
     """See the module's documentation."""
 
-    TRANSFERS_FILES = False
+    SPEC = _SPEC
+    RULES: t.ClassVar = {"mutually_exclusive": [("config_path", "document")], "required_one_of": [("config_path", "document")]}
 
-    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        super().run(tmp, task_vars)
-        try:
-            _validated, args = self.validate_argument_spec(
-                argument_spec=_SPEC, mutually_exclusive=[("config_path", "document")], required_one_of=[("config_path", "document")]
-            )
-            return self._probe(args, task_vars or {})
-        except ZotError as error:
-            return {"failed": True, "changed": False, "msg": error.message}
-
-    def _probe(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def act(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         release = Release(args["release"])
         document = self._document(args, release, task_vars)
         if get(document, "http.auth.bearer"):
@@ -112,11 +102,11 @@ class ActionModule(ActionBase):
             "fail_delay": get(document, "http.auth.failDelay", 0),
         }
         names = list(dict.fromkeys([*witnesses, *own]))
-        first = self._host(host, {"read": names, "create": names, "delete": names}, task_vars)
+        first = self.host({**host, "questions": {"read": names, "create": names, "delete": names}}, task_vars)
         answers, numbers = list(first["answers"]), set(first["refused"])
         candidates, unstored = _candidates(document, first["stored"], witnesses, own)
         if candidates:
-            second = self._host(host, {"update": candidates}, task_vars)
+            second = self.host({**host, "questions": {"update": candidates}}, task_vars)
             answers += second["answers"]
             unstored += second["unasked"]
             numbers |= set(second["refused"])
@@ -132,20 +122,10 @@ class ActionModule(ActionBase):
         path = args["config_path"]
         if path is None:
             return load(plain(args["document"], "document"), release, "document")
-        answer = self._execute_module(module_name="ansible.builtin.slurp", module_args={"src": path}, task_vars=task_vars)
-        if answer.get("failed"):
-            raise ZotError(f"{path} cannot be read on the host: {answer.get('msg')}")
         try:
-            return load(read(base64.b64decode(answer["content"]), path).tree, release, path)
+            return load(read(self.content(path, task_vars), path).tree, release, path)
         except UnreadableError as error:
             raise ZotError(f"{path}: {error}") from None
-
-    def _host(self, host: dict[str, t.Any], questions: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        arguments = {**host, "questions": questions}
-        answer = self._execute_module(module_name="blumeops.zot.zot_host", module_args=arguments, task_vars=task_vars)
-        if answer.get("failed"):
-            raise ZotError(answer.get("msg", "zot_host failed"))
-        return answer
 
 
 # ---- what is declared

@@ -7,10 +7,10 @@ import hashlib
 import typing as t
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.hashing import secure_hash
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._install import require_sum
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import ZotAction
 
 _SPEC: dict[str, t.Any] = {
     "release": {"type": "str", "required": True},
@@ -23,20 +23,12 @@ _SPEC: dict[str, t.Any] = {
 _DOWNLOAD_TIMEOUT = 30
 
 
-class ActionModule(ActionBase):
+class ActionModule(ZotAction):
     """See the module's documentation."""
 
-    TRANSFERS_FILES = False  # seldom: a folder for them is made when one is
+    SPEC = _SPEC
 
-    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        super().run(tmp, task_vars)
-        try:
-            _validated, args = self.validate_argument_spec(argument_spec=_SPEC)
-            return self._provide(args, task_vars or {})
-        except ZotError as error:
-            return {"failed": True, "msg": error.message, **error.facts}
-
-    def _provide(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def act(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         if args["path"] and args["file"]:
             raise ZotError("zot_binary_path (on the host) and zot_binary_file (on the controller) are both set; keep one")
         file = self._find(args["file"]) if args["file"] else None
@@ -81,10 +73,7 @@ class ActionModule(ActionBase):
 
     def _ask(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         asked = {"state": "binary", **{key: args[key] for key in ("release", "install_dir", "path", "source", "sha256") if args.get(key)}}
-        answer = self._execute_module(module_name="blumeops.zot.zot_host", module_args=asked, task_vars=task_vars)
-        if answer.get("failed"):
-            raise ZotError(answer.get("msg", "zot_host failed"), **{key: answer[key] for key in ("exception",) if key in answer})
-        return answer
+        return self.host(asked, task_vars)
 
 
 def _diff(answer: dict[str, t.Any], origin: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ import typing as t
 from dataclasses import replace
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.blumeops.zot.plugins.module_utils._document import canonical, effective, mapping, masked
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._files import HTPASSWD_FILE, SESSION_FILE
@@ -17,6 +16,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer impor
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._cells import TooManyError
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import Change, table
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import changes as changes_of
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._activation import plan
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Facts, Unseen
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._facts import answered, questions
@@ -58,24 +58,13 @@ _SPEC: dict[str, t.Any] = {
 _STARTED_IN = "/"
 
 
-class ActionModule(ActionBase):
+class ActionModule(ZotAction):
     """See the module's documentation."""
 
-    TRANSFERS_FILES = False
+    SPEC = _SPEC
+    RULES: t.ClassVar = {"mutually_exclusive": [("settings", "document")], "required_one_of": [("settings", "document")]}
 
-    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        super().run(tmp, task_vars)
-        try:
-            _validated, args = self.validate_argument_spec(
-                argument_spec=_SPEC,
-                mutually_exclusive=[("settings", "document")],
-                required_one_of=[("settings", "document")],
-            )
-            return self._provide(args, task_vars or {})
-        except ZotError as error:
-            return {"failed": True, "msg": error.message, **error.facts}
-
-    def _provide(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def act(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         release = Release(args["release"])
         folder = args["config_path"].rpartition("/")[0]
         desired = self._desired(args, release, folder)
@@ -210,9 +199,7 @@ class ActionModule(ActionBase):
             "files": [{"name": file.name, "content": file.content} for file in files],
             **{key: args[key] for key in ("config_path", "binary", "release", *_HOST) if args[key] is not None},
         }
-        answer = self._execute_module(module_name="blumeops.zot.zot_host", module_args=arguments, task_vars=task_vars)
-        if answer.get("failed"):
-            raise ZotError(answer.get("msg", "zot_host failed"), **{key: answer[key] for key in ("verify", "exception") if key in answer})
+        answer = self.host(arguments, task_vars)
         if "found" not in answer and state == "look":
             raise AnsibleActionFail("zot_host gave no answer", result=answer)
         return answer

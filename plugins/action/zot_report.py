@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
 import typing as t
 from pathlib import Path
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.blumeops.zot.plugins.module_utils._document import canonical
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._files import Owner, write_file
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer import tree_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._page import page
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._story import MARK, OTHERWISE, story
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 
@@ -39,22 +38,13 @@ _SPEC: dict[str, t.Any] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ZotAction):
     """See the module's documentation."""
 
-    TRANSFERS_FILES = False
+    SPEC = _SPEC
+    RULES: t.ClassVar = {"mutually_exclusive": [("document", "config_path")], "required_one_of": [("document", "config_path")]}
 
-    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        super().run(tmp, task_vars)
-        try:
-            _validated, args = self.validate_argument_spec(
-                argument_spec=_SPEC, mutually_exclusive=[("document", "config_path")], required_one_of=[("document", "config_path")]
-            )
-            return self._report(args, task_vars or {})
-        except ZotError as error:
-            return {"failed": True, "msg": error.message}
-
-    def _report(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def act(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         path = _target(self._loader.path_dwim(args["path"]))
         beside = path.with_suffix(".json")
         before = _report_of(_found(beside), beside)
@@ -75,10 +65,7 @@ class ActionModule(ActionBase):
         if args["document"] is not None:
             return plain(args["document"], "document")
         path = args["config_path"]
-        answer = self._execute_module(module_name="ansible.builtin.slurp", module_args={"src": path}, task_vars=task_vars)
-        if answer.get("failed"):
-            raise ZotError(f"{path} cannot be read on the host: {answer.get('msg')}")
-        return tree_of(base64.b64decode(answer["content"]), path)
+        return tree_of(self.content(path, task_vars), path)
 
 
 def _as_expected(data: dict[str, t.Any]) -> bool:

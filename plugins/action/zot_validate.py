@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import base64
 import typing as t
 from dataclasses import replace
 from pathlib import Path
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Facts
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._facts import answered, look, questions
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import Judgement, judge
@@ -32,22 +31,13 @@ _SPEC: dict[str, t.Any] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ZotAction):
     """See the module's documentation."""
 
-    TRANSFERS_FILES = False
+    SPEC = _SPEC
+    RULES: t.ClassVar = {"mutually_exclusive": [("path", "content")], "required_one_of": [("path", "content")]}
 
-    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        super().run(tmp, task_vars)
-        try:
-            _validated, args = self.validate_argument_spec(
-                argument_spec=_SPEC, mutually_exclusive=[("path", "content")], required_one_of=[("path", "content")]
-            )
-            return self._validate(args, task_vars or {})
-        except ZotError as error:
-            return {"failed": True, "msg": error.message}
-
-    def _validate(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def act(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         given, name = self._given(args, task_vars)
         release, suppress = Release(args["release"]), plain(args["suppress"], "suppress")
         facts = Facts(oidc_users=args["oidc_users"], oidc_images=args["oidc_images"])
@@ -68,10 +58,7 @@ class ActionModule(ActionBase):
         if content is not None:
             return str(content).encode("utf-8", "surrogatepass"), "content"
         if args["remote_src"]:
-            answer = self._execute_module(module_name="ansible.builtin.slurp", module_args={"src": path}, task_vars=task_vars)
-            if answer.get("failed"):
-                raise ZotError(f"{path} cannot be read on the host: {answer.get('msg')}")
-            return base64.b64decode(answer["content"]), path
+            return self.content(path, task_vars), path
         try:
             return Path(self._loader.path_dwim(path)).read_bytes(), path
         except OSError as error:
@@ -89,9 +76,10 @@ class ActionModule(ActionBase):
         else:
             asked = [{"kind": kind, "path": path} for kind, path in questions(unseen, folder)]
             arguments = {"state": "preflight", "inspect": asked, "issuers": list(unseen.issuers)}
-            answer = self._execute_module(module_name="blumeops.zot.zot_host", module_args=arguments, task_vars=task_vars)
-            if answer.get("failed"):
-                raise ZotError(f"the host could not be asked for the files that the configuration names: {answer.get('msg')}")
+            try:
+                answer = self.host(arguments, task_vars)
+            except ZotError as error:
+                raise ZotError(f"the host could not be asked for the files that the configuration names: {error.message}") from None
             answers = answer["facts"]["files"]
             facts = replace(facts, issuers=answer["facts"]["issuers"])
         return answered(facts, unseen, folder, answers, here, folder_known=bool(args["chdir"]))
