@@ -13,7 +13,9 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._config import (  # n
     _rules_shape,
     _rules_silent,
     _rules_start,
-    _rules_verify,
+    _rules_verify_access,
+    _rules_verify_server,
+    _rules_verify_storage,
 )
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Case, Facts, Unseen, with_defaults
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import ERROR, RULES, SEVERITIES, WARNING, Finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Case, get
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import ADVICE, WARNING, Example, Hits, rule
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._rules_verify import bearer_enabled, has_mtls
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._rules_verify_access import bearer_enabled, has_mtls
 
 _LOGIN = "auth: {htpasswd: {path: /h}}"
 _READ = "accessControl: {repositories: {'**': {defaultPolicy: [read]}}}"

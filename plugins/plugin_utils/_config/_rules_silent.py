@@ -8,7 +8,7 @@ import typing as t
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Case, numbered
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import ERROR, WARNING, Hits, rule
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._keys import Node, Path, spell, tree
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._rules_verify import bearer_enabled
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._rules_verify_access import bearer_enabled
 
 _ACTIONS = ("read", "create", "update", "delete")
 _CONTROL = ("http", "accesscontrol")

@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config import _cel, _go
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Case, get, numbered
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import ERROR, WARNING, Example, Hits, rule
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._rules_verify import bearer_enabled
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._rules_verify_access import bearer_enabled
 
 _MIN_FREE = 1 << 30
 _CERT = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
