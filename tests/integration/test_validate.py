@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -95,3 +96,16 @@ def test_what_lies_on_a_host_is_judged_there_with_the_files_that_it_names(mac: M
     assert f"{users}: not there" in bad.stdout
     assert CANARY not in good.stdout + bad.stdout
     assert sorted(mac.tree()) == sorted(name for name in before if not name.endswith("htpasswd"))
+
+
+def test_the_command_judges_a_file_of_the_folder_it_is_called_in(tmp_path):
+    (tmp_path / "zot.json").write_text('{"storage": {"rootDirectory": "/srv/zot"}, "http": {"port": "70000"}}')
+    for arguments, rc, words in (
+        (["zot.json"], 2, "ZOT210"),
+        ([str(tmp_path / "zot.json"), "-e", '{"suppress": {"ZOT210": "tried"}}'], 0, "suppressed: ZOT210"),
+        ([], 2, "usage: validate FILE"),
+        (["-e", "advice=true"], 2, "usage: validate FILE"),
+    ):
+        done = subprocess.run([str(CHECKOUT / "bin/validate"), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == rc, done.stdout + done.stderr
+        assert words in done.stdout + done.stderr
