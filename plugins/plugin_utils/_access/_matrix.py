@@ -76,14 +76,16 @@ class Change:
 
 
 def people(*documents: Document) -> list[Who]:
-    """Everybody that the configurations tell apart: anonymous, somebody logged in, each group and each user that is named."""
+    """Everybody that the configurations tell apart: anonymous, somebody logged in, each group, each user that is named or is in a group."""
     users: set[str] = set()
     groups: set[str] = set()
     for control in map(control_of, documents):
         for policy in _policies(control or {}):
             users |= set(policy.get("users") or [])
             groups |= set(policy.get("groups") or [])
-        groups |= set((control or {}).get("groups") or {})
+        for group, members in ((control or {}).get("groups") or {}).items():
+            groups.add(group)
+            users |= set((members or {}).get("users") or [])
     rows = [Who("anonymous", "anonymous", ANONYMOUS), Who("authenticated", "somebody logged in", Identity(SOMEBODY))]
     rows += [Who("group", group, Identity(SOMEBODY, frozenset([group]))) for group in sorted(groups)]
     return rows + [Who("user", user, Identity(user)) for user in sorted(users - {""})]

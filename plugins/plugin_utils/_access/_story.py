@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.blumeops.zot.plugins.module_utils._document import canonical, mapping, masked
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer import access, load
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._cells import matching
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import control_of, groups_of
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import control_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import EVERYWHERE, Document, cached, patterns_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import SEVERITIES
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import RULES
@@ -42,8 +42,6 @@ def story(tree: dict[str, t.Any], release: Release, given: t.Mapping[str, t.Any]
     if before is not None and all(before.get(key) == value for key, value in head.items()):
         given = _recalled(given, before)
     entries = access(document, release)
-    members = _members_asked(given.get("answers"), document, entries)
-    entries += access(document, release, users=members) if members else []
     suppress = given.get("suppress") or {}
     suppressed = [{**item, "reason": suppress.get(item["code"]) or ""} for item in _listed(given.get("suppressed"), _FINDING) or []]
     needless = sorted(set(suppress) - {item["code"] for item in suppressed})
@@ -128,13 +126,6 @@ def _verdict(item: t.Mapping[str, t.Any]) -> str:
     if item["certain"] is False or item["answered"] is None:
         return UNSURE
     return SO if item["expected"] == item["answered"] else OTHERWISE
-
-
-def _members_asked(items: t.Any, document: Document, entries: Items) -> list[str]:
-    """Users who were asked for, whom the configuration names in groups alone: they get rows of their own."""
-    rows = {entry["who"] for entry in entries if entry["kind"] == "user"}
-    asked = {_name(item) for item in _listed(items, _ANSWER) or []}
-    return sorted(name for name in asked - rows if groups_of(control_of(document), name))
 
 
 def _name(item: t.Mapping[str, t.Any]) -> str:

@@ -43,6 +43,8 @@ def test_without_names_everybody_and_every_kind_of_repository_is_told():
         ("group", "ci", "**"): "rc",
         ("user", "ada", "team/**"): "rcu",
         ("user", "ada", "**"): "r",
+        ("user", "bot", "team/**"): "r",
+        ("user", "bot", "**"): "rc",
         ("user", "root", "team/**"): "rcud",
         ("user", "root", "**"): "rcud",
     }

@@ -52,10 +52,10 @@ def test_only_anonymous_reading_and_writing_widens() -> None:
 
 
 def test_groups_of_the_configuration_are_those_of_each_side() -> None:
-    grants = [{"groups": ["ops"], "actions": ["delete"]}, {"users": ["jane"], "actions": ["read"]}]
+    grants = [{"groups": ["ops"], "actions": ["delete"]}]
     before = loaded(grants, groups={"ops": {"users": ["jane"]}})
     after = loaded(grants, groups={"ops": {"users": ["bob"]}})
-    assert told(before, after) == [("jane", "**", (), ("delete",), False)]
+    assert told(before, after) == [("bob", "**", ("delete",), (), True), ("jane", "**", (), ("delete",), False)]
 
 
 def test_the_table_is_for_people() -> None:
