@@ -8,6 +8,7 @@ share is added. What cannot be had so is refused: nothing is ever widened.
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from fnmatch import fnmatchcase
@@ -134,23 +135,28 @@ def _shared(cell: frozenset[str], patterns: t.Iterable[str]) -> str | None:
 
 def _both(one: str, other: str) -> list[str]:
     """Patterns for names that both match; not all of them, where both have stars."""
-    return sorted({"/".join(parts) for parts in _join(tuple(one.split("/")), tuple(other.split("/")))})[:MAX_PATTERNS]
+    return ["/".join(parts) for parts in _join(tuple(one.split("/")), tuple(other.split("/")))]
 
 
-def _join(ours: tuple[str, ...], theirs: tuple[str, ...]) -> t.Iterator[tuple[str, ...]]:
+@functools.lru_cache(maxsize=4096)
+def _join(ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The parts of such patterns, those that match most first; so many that what comes of them can be looked through."""
     if not ours or not theirs:
-        if all(part == "**" for part in (*ours, *theirs)):
-            yield ()
-        return
+        return [()] if all(part == "**" for part in (*ours, *theirs)) else []
     (first, *rest), (second, *others) = ours, theirs
+    found: set[tuple[str, ...]] = set()
     if first == "**":  # it stands for nothing here, or for one part more
-        yield from _join(tuple(rest), theirs)
-        yield from ((second, *behind) for behind in _join(ours, tuple(others)))
+        found |= {*_join(tuple(rest), theirs), *_behind(second, _join(ours, tuple(others)))}
     if second == "**":
-        yield from _join(ours, tuple(others))
-        yield from ((first, *behind) for behind in _join(tuple(rest), theirs))
+        found |= {*_join(ours, tuple(others)), *_behind(first, _join(tuple(rest), theirs))}
     for part in _both_parts(first, second) if "**" not in (first, second) else ():
-        yield from ((part, *behind) for behind in _join(tuple(rest), tuple(others)))
+        found.update(_behind(part, _join(tuple(rest), tuple(others))))
+    return sorted(found, key=lambda parts: (-parts.count("**"), len(parts), parts))[:MAX_PATTERNS]
+
+
+def _behind(part: str, joined: list[tuple[str, ...]]) -> t.Iterator[tuple[str, ...]]:
+    # ** behind ** would want one part of a name more than ** does.
+    return (parts if part == "**" == (parts or ("",))[0] else (part, *parts) for parts in joined)
 
 
 def _both_parts(one: str, other: str) -> list[str]:
