@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.action.zot_access_probe import ActionModule, Asker, expected, loaded
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import ACTIONS, ANONYMOUS, control_of, member
+from ansible_collections.blumeops.zot.plugins.action.zot_access_probe import ActionModule, Asker
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import ACTIONS, ANONYMOUS, control_of, decide, member
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import places
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._schema import load
 from support.modules import Action
 from support.web import answer, certificate, servers
 from support.zot_binary import Serving, serving, write_htpasswd
@@ -68,7 +69,7 @@ def probed(running: Serving, users: tuple[str, ...] = USERS, **options: Any) -> 
 
 
 def repositories(control: dict[str, Any]) -> list[str]:
-    return [where.witness for where in places(loaded({"http": {"accessControl": control}}, RELEASE, "policy"))]
+    return [where.witness for where in places(load({"http": {"accessControl": control}}, RELEASE, "policy"))]
 
 
 def state(*roots: Path) -> dict[str, str]:
@@ -205,7 +206,7 @@ def changed_patterns() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def differences(served: dict[str, Any]) -> tuple[set[tuple[str, str, str]], bool]:
     """Who, where and what is decided otherwise than by POLICY; and whether zot decides anything by chance."""
-    documents = [loaded({"http": {"auth": {"htpasswd": {"path": "x"}}, "accessControl": it}}, RELEASE, "it") for it in (POLICY, served)]
+    documents = [load({"http": {"auth": {"htpasswd": {"path": "x"}}, "accessControl": it}}, RELEASE, "it") for it in (POLICY, served)]
     found, certain = set(), True
     for who in (None, *USERS):
         for repository in repositories(POLICY):
@@ -213,7 +214,7 @@ def differences(served: dict[str, Any]) -> tuple[set[tuple[str, str, str]], bool
                 decisions = []
                 for document in documents:
                     asker = Asker(member(control_of(document), who) if who else ANONYMOUS)
-                    decisions.append(expected(document, asker, action, repository, "v1", RELEASE.number))
+                    decisions.append(decide(document, asker.identity, action, repository, "v1", RELEASE.number))
                 certain = certain and all(decision.certain for decision in decisions)
                 if decisions[0].allowed != decisions[1].allowed:
                     found.add((who or "anonymous", repository, action))

@@ -51,7 +51,7 @@ def test_what_is_wrong_is_shown_as_a_table_and_ends_the_run(reader: Reader) -> N
         ["WARNING", "ZOT402", "http.address"],
     ]
     assert "unknown key; did you mean port?" in table
-    assert "not looked at: cert.pem" in table
+    assert "not looked at: /srv/zot, cert.pem" in table
     assert "Traceback" not in done.stdout
 
 
