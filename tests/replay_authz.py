@@ -15,11 +15,13 @@ import sys
 import typing as t
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ansible" / "collections"))
+from support import checkout
 
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _decide
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._loader import flatten, normal
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
+checkout.enter()
+
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _decide  # noqa: E402 - found by the call above
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._loader import flatten, normal  # noqa: E402 - found by the call above
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release  # noqa: E402 - found by the call above
 
 QUESTIONS = {
     "r": (_decide.READ, None),

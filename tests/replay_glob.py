@@ -13,9 +13,11 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ansible" / "collections"))
+from support import checkout
 
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _glob
+checkout.enter()
+
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _glob  # noqa: E402 - found by the call above
 
 
 def main() -> int:

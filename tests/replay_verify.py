@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Judge recorded configurations and compare with what real zot binaries said of them.
 
-    bin/python tests/replay_verify.py CORPUS VERDICTS --fixtures DIR
+    python tests/replay_verify.py CORPUS VERDICTS --fixtures DIR
 
 CORPUS: lines {id, config}; VERDICTS: first {release}, then lines {id, ok, errors}; @FIXTURES@ in a configuration stands for DIR.
 Prints "N of M agree", the disagreements, and of how many refused configurations the key that zot names is among what is found.
@@ -17,12 +17,14 @@ import sys
 import typing as t
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ansible" / "collections"))
+from support import checkout
 
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._facts import answered, look, questions
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import Facts, Judgement, judge
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._keys import Node, tree
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
+checkout.enter()
+
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._facts import answered, look, questions  # noqa: E402 - found by the call above
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import Facts, Judgement, judge  # noqa: E402 - found by the call above
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._keys import Node, tree  # noqa: E402 - found by the call above
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release  # noqa: E402 - found by the call above
 
 
 def main() -> int:
