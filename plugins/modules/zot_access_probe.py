@@ -14,8 +14,8 @@ description:
   - Nothing is stored, changed or deleted for it, no upstream registry is asked, and C(log.audit) stays as it is. Each question is a
     request that zot refuses in any case, but in another way when it is allowed. In zot's own log, and in its metrics, they are requests
     like any other.
-  - A login with a password makes zot write the groups of that user to C(meta.db), as each pull and push does. A login with an API key
-    writes there when the key was last used.
+  - A login with a password makes zot write the groups of that user to C(meta.db), as each pull and push does, the same ones again unless
+    the groups in the configuration were changed. A login with an API key writes there when the key was last used. No other file changes.
   - To be allowed to V(update) a tag is asked of a tag that is there, and so only where a repository of that kind is stored.
   - zot checks a password anew for each request, which takes it about 50 ms of one processor where the collection made the password file.
 extends_documentation_fragment:

@@ -17,6 +17,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide impor
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import places
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._schema import load
+from support import bolt
 from support.modules import Action
 from support.web import answer, certificate, servers
 from support.zot_binary import Serving, serving, write_htpasswd
@@ -92,25 +93,42 @@ def settled(*roots: Path) -> dict[str, str]:
 
 
 def test_nothing_is_written_but_what_each_login_writes(zot: Binary, tmp_path: Path) -> None:
-    """A password lets zot write the user's groups anew to its database, and a key when it was last used; neither changes a file else."""
+    """A password lets zot write the user's groups anew to its database, a key when it was last used, as every pull does: no client can
+    ask without. The file differs then, as each transaction leaves its number; what it says is the same, and no other file is touched."""
     config = configuration(tmp_path, POLICY)
     config["log"]["audit"] = str(tmp_path / "audit.log")
     for name in ("team/app", "other"):
         lay_down(tmp_path / "registry", name, ["v1", "latest"])
+    meta = tmp_path / "registry/meta.db"
     with serving(zot.path, config, tmp_path) as running:
         looked = (tmp_path / "registry", tmp_path / "audit.log")
         before = settled(*looked)
         assert probed(running, (), repositories=["team/app", "absent/app"])["asked"] == 16
         assert state(*looked) == before, "anonymous leave nothing"
         made = ask(running.url, "POST", "/zot/auth/apikey", "ci:word of ci", b'{"label": "probe"}', {"Content-Type": "application/json"})
-        before = state(*looked)
-        identities = [*logins("alice", "ci", "root"), {"name": "ci", "api_key": made.json["apiKey"]}]
-        result = probed(running, identities=identities, repositories=["team/app", "absent/app"])
-        assert (result["asked"], result["wrong"], result["refused"]) == (85, [], [])
+        for user in (*USERS, "root"):
+            ask(running.url, "GET", "/v2/", f"{user}:word of {user}")
+        before, said = state(*looked), said_by(meta)
+        assert bool(said) == zot.real
+        result = probed(running, identities=logins("alice", "ci", "root"), repositories=["team/app", "absent/app"])
+        assert (result["asked"], result["wrong"], result["refused"]) == (68, [], [])
         after = state(*looked)
         assert [Path(path).name for path in after if after[path] != before.get(path)] in ([], ["meta.db"])
         assert set(after) == set(before)
+        assert said_by(meta) == said
+        probed(running, identities=[{"name": "ci", "api_key": made.json["apiKey"]}], repositories=["team/app"])
+        assert differing(said, said_by(meta)) == ({b"UserData"} if zot.real else set())
+        assert [path for path, found in state(*looked).items() if found != after.get(path) and not path.endswith("meta.db")] == []
         assert ask(running.url, "GET", "/v2/_catalog", "root:word of root").json == {"repositories": ["other", "team/app"]}
+
+
+def said_by(meta: Path) -> dict[bytes, Any]:
+    """Empty where a stand-in has no such database."""
+    return bolt.content(meta) if meta.exists() and meta.read_bytes()[16:20] == b"\xed\xda\x0c\xed" else {}
+
+
+def differing(one: dict[bytes, Any], other: dict[bytes, Any]) -> set[bytes]:
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
 
 
 def test_what_lies_at_the_limit_of_repositories_is_told_from_what_is_denied(zot: Binary, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import re
 import typing as t
 from fnmatch import fnmatchcase
 
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _cells
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _automaton, _cells
 
 MAX_PATTERNS = 64
 
@@ -56,9 +56,10 @@ def layer(wanted: t.Mapping[str, Marks]) -> dict[str, Marks]:
 
 def _cells_of(patterns: t.Iterable[str]) -> dict[frozenset[str], str]:
     try:
-        odd = [pattern for pattern in patterns if not _cells.is_plain(pattern)]
+        odd = [pattern for pattern in patterns if not _automaton.is_exact(pattern)]
         if odd:
-            raise CannotLayerError(f"'{odd[0]}' matches other names than it seems to: write it without [^...], and ** as a part of its own")
+            advice = "write it without a star before a brace, and without brackets in [...]"
+            raise CannotLayerError(f"'{odd[0]}' matches other names than it seems to: {advice}")
         return _cells.cells(patterns)
     except _cells.TooManyError:
         raise CannotLayerError("the patterns meet in too many ways to be followed") from None
@@ -121,7 +122,7 @@ def _shared(cell: frozenset[str], patterns: t.Iterable[str]) -> str | None:
     """A pattern, not among the others, that matches in this cell and only where all patterns of the cell do."""
     merged = [""]
     for number, pattern in enumerate(sorted(cell)):
-        parts = [text for text, _ in _cells.alternatives(pattern)]
+        parts = [text for text, _ in _automaton.alternatives(pattern)]
         merged = parts if number == 0 else sorted({both for one in merged for other in parts for both in _both(one, other)})[:MAX_PATTERNS]
     # For zot te*/** matches no te, and te* does: te?* is what they share.
     merged += [re.sub(r"(?<=[^/*?])\*(?=/|\Z)", "?*", text) for text in merged]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _cells
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _automaton, _cells
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import ACTIONS, decided
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import Entry, Who, cached, matrix, people, places
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Case
@@ -115,7 +115,7 @@ def shadowed(case: Case) -> Hits:
 def matches_nothing(case: Case) -> Hits:
     found = _cells_of(case)
     for pattern in case.get(f"{_CONTROL}.repositories", {}) if found else ():
-        if pattern and _cells.is_plain(pattern) and not any(pattern in cell for cell in found):
+        if pattern and _automaton.is_exact(pattern) and not any(pattern in cell for cell in found):
             yield _place(pattern), "it matches no repository"
 
 
@@ -151,6 +151,21 @@ def empty_group(case: Case) -> Hits:
         for group in policy.get("groups", []):
             if group not in declared and group == group.lower():
                 yield f"{path}.groups", f"nobody is in the group '{group}'"
+
+
+@rule(
+    "ZOT385",
+    WARNING,
+    "a pattern of which zot tries only some readings: it can match less than it says, and its rights cannot be told for every repository",
+    "Write no star right before a brace, no bracket or comma in [...] where there are braces, or one entry for each alternative.",
+    fires=_read("**/nix-*{,-dev}"),
+    passes=_read("**/nix-*", "**/nix-*-dev"),
+)
+def pattern_read_in_part(case: Case) -> Hits:
+    for pattern in case.get(f"{_CONTROL}.repositories", {}):
+        with contextlib.suppress(_cells.TooManyError):
+            if not _automaton.is_exact(pattern):
+                yield _place(pattern), "a repository that it matches may be missing in the diff, in the table of rights and in the proof"
 
 
 @rule(

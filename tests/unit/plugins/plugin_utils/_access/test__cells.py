@@ -8,7 +8,7 @@ import random
 import re
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _cells, _glob
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access import _automaton, _cells, _glob
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +36,10 @@ PIECES = [
     "{,a}",
     "[a-c]",
     "*a",
+    "[/]",
+    "{**,a}",
+    "{**/a,b}",
+    "{a{b,*},c}",
 ]
 PARTS = ["a", "x", "*", "?", "[ab]", "{a,b}", "\\a", "[a-c]", "*a", "a*", "team-", "**"]
 
@@ -53,47 +57,18 @@ def repositories(chance: random.Random, count: int) -> list[str]:
 
 @FUZZ
 @given(st.randoms(use_true_random=False))
-def test_an_automaton_matches_what_a_plain_pattern_does(chance: random.Random) -> None:
-    pattern = patterns(chance)
-    if _cells.is_plain(pattern):
-        machine = _cells.Automaton(pattern)
-        for name in repositories(chance, 60):
-            assert machine.matches(name) == (_glob.is_valid(pattern) and _glob.matches(pattern, name)), (pattern, name)
-
-
-@FUZZ
-@given(st.randoms(use_true_random=False))
 def test_every_cell_is_there_and_its_witness_is_in_it(chance: random.Random) -> None:
     given_ = [patterns(chance) for _ in range(chance.randint(1, 5))]
-    found = _cells.cells(given_)
+    try:
+        found = _cells.cells(given_)
+    except _cells.TooManyError:
+        return  # said so, and nothing else
     for cell, witness in found.items():
         assert NAME.fullmatch(witness)
         assert cell == frozenset(pattern for pattern in given_ if _glob.is_valid(pattern) and _glob.matches(pattern, witness))
-    if all(map(_cells.is_plain, given_)):
+    if all(map(_automaton.is_exact, given_)):
         for name in repositories(chance, 60):
             assert frozenset(pattern for pattern in given_ if _glob.is_valid(pattern) and _glob.matches(pattern, name)) in found
-
-
-@pytest.mark.parametrize(
-    ("pattern", "plain"),
-    [
-        ("a/**", True),
-        ("**/[ab]/*", True),
-        ("{a,b/**}/x", True),
-        ("a\\*", True),
-        ("a**", False),
-        ("a/***", False),
-        ("[^a]", False),
-        ("[!a]", False),
-        ("[a/]", False),
-        ("[+-1]", False),
-        ("a/", False),
-        ("a*{b,c}", False),
-        ("[", True),
-    ],
-)
-def test_plain_patterns(pattern: str, plain: bool) -> None:
-    assert _cells.is_plain(pattern) is plain
 
 
 def test_witnesses_are_as_short_and_readable_as_can_be() -> None:

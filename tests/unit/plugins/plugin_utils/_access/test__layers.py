@@ -66,6 +66,10 @@ def test_a_shorter_pattern_that_must_decide_is_made_longer() -> None:
     assert layered(**{"{abc,abd}/**": {0}, "abc/*": {1}}) == {"{abc,abd}/**": {0}, "{{{{abc/*}}}}": {0, 1}}
 
 
+def test_odd_patterns_are_followed_too() -> None:
+    assert layered(**{"[^a]*/**": {0}, "**": {1}, "a**/b": {2}})["[^a]*/**"] == {0, 1}
+
+
 def test_patterns_of_one_length_that_meet_get_different_lengths() -> None:
     assert layered(**{"team-*/**": {0}, "team-a/**": {1}}) == {"team-*/**": {0}, "{team-a/**}": {0, 1}}
     assert layered(**{"abc/**": {0}, "xyz/**": {1}}) == {"abc/**": {0}, "xyz/**": {1}}
@@ -89,8 +93,8 @@ def test_a_star_that_wants_a_letter_is_kept_so() -> None:
 @pytest.mark.parametrize(
     ("wanted", "reason"),
     [
-        ({"[^a]*/**": {0}}, r"write it without \[\^\.\.\.\]"),
-        ({"a**/b": {0}}, "as a part of its own"),
+        ({"**/a*{,b}": {0}}, "without a star before a brace"),
+        ({"{[a,b],c}/**": {0}}, r"without brackets in \[\.\.\.\]"),
         ({"team-?/nix-*": {0}, "*-x/**": {1}}, "zot uses one of the patterns alone"),
         ({"{" + ",".join(f"a{number}" for number in range(2000)) + "}": {0}}, "too many"),
     ],
