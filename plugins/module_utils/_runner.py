@@ -19,19 +19,19 @@ class Completed:
 
 
 class Runner(t.Protocol):
-    """Runs ``argv`` without a shell and with a closed standard input; never raises for what the program does."""
+    """Runs ``argv`` without a shell; it reads ``stdin``, or nothing. Never raises for what the program does."""
 
-    def __call__(self, argv: list[str], timeout: float = 30) -> Completed: ...
+    def __call__(self, argv: list[str], timeout: float = 30, *, stdin: bytes = b"") -> Completed: ...
 
 
-def run(argv: list[str], timeout: float = 30, user: int | None = None, group: int | None = None) -> Completed:
+def run(argv: list[str], timeout: float = 30, user: int | None = None, group: int | None = None, stdin: bytes = b"") -> Completed:
     """The real `Runner`; as another user (ids) when root says so."""
     identity: dict[str, t.Any] = {} if user is None else {"user": user, "group": group, "extra_groups": []}
     try:
         done = subprocess.run(  # pylint: disable=ansible-bad-function  # because run_command has no timeout and no other user
             argv,
             check=False,
-            stdin=subprocess.DEVNULL,
+            **({"input": stdin} if stdin else {"stdin": subprocess.DEVNULL}),
             capture_output=True,
             timeout=timeout,
             env={**os.environ, "LC_ALL": "C"},

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
@@ -25,6 +26,14 @@ class Transport(t.Protocol):
     """Asks ``url``; every HTTP status is an answer, and no answer is status 0: it never raises for what the network does."""
 
     def __call__(self, method: str, url: str, headers: t.Mapping[str, str] | None = None, timeout: float = 5) -> Response: ...
+
+
+class Sender(t.Protocol):
+    """A `Transport` that can send something along too."""
+
+    def __call__(
+        self, method: str, url: str, headers: t.Mapping[str, str] | None = None, timeout: float = 30, body: bytes | None = None
+    ) -> Response: ...
 
 
 def local(method: str, url: str, headers: t.Mapping[str, str] | None = None, timeout: float = 5) -> Response:
@@ -52,19 +61,34 @@ def local(method: str, url: str, headers: t.Mapping[str, str] | None = None, tim
             connection.close()
 
 
-def remote(method: str, url: str, headers: t.Mapping[str, str] | None = None, timeout: float = 5, verify: bool = True) -> Response:
+def sender(verify: bool = True, ca_path: str | None = None) -> Sender:
+    """`remote` for an API: a redirect is an answer, as it must not carry a secret elsewhere. ``ca_path``: whom to trust besides."""
+    return functools.partial(remote, verify=verify, ca_path=ca_path, follow=False)
+
+
+def remote(
+    method: str,
+    url: str,
+    headers: t.Mapping[str, str] | None = None,
+    timeout: float = 5,
+    body: bytes | None = None,
+    verify: bool = True,
+    ca_path: str | None = None,
+    follow: bool = True,
+) -> Response:
     """Ask a service elsewhere, through the proxy that the environment names; redirects are followed, but to HTTP only."""
     import ssl
     from http.client import HTTPException, InvalidURL
     from urllib.error import HTTPError
     from urllib.request import Request
 
-    context = ssl.create_default_context() if verify else ssl._create_unverified_context()  # noqa: S323 - the caller asked for it
     try:
-        request = Request(url, method=method)  # noqa: S310 - the opener knows HTTP only
+        unverified = ssl._create_unverified_context  # noqa: S323 - the caller asks for it
+        context = ssl.create_default_context(cafile=ca_path) if verify else unverified()
+        request = Request(url, data=body, method=method)  # noqa: S310 - the opener knows HTTP only
         for name, value in (headers or {}).items():
             request.add_unredirected_header(name, value)
-        with _opener(request.host, context).open(request, timeout=timeout) as answer:
+        with _opener(request.host, context, follow).open(request, timeout=timeout) as answer:
             body = answer.read(_MOST_BYTES)
             if answer.length and len(body) < _MOST_BYTES and method != "HEAD":
                 return Response(0, reason="the answer was cut short")
@@ -80,7 +104,7 @@ def remote(method: str, url: str, headers: t.Mapping[str, str] | None = None, ti
         return Response(0, reason=said or type(error).__name__, untrusted=untrusted)
 
 
-def _opener(host: str, context: t.Any) -> t.Any:
+def _opener(host: str, context: t.Any, follow: bool) -> t.Any:
     """Without urllib's handlers of files and FTP, to which a redirect could lead; every status is an answer."""
     import urllib.request as lib
 
@@ -100,7 +124,7 @@ def _opener(host: str, context: t.Any) -> t.Any:
     # Go takes no proxy for this very host.
     proxies = lib.ProxyHandler({} if _is_loopback(host) else None)
     handlers = (proxies, lib.HTTPHandler(), lib.HTTPSHandler(context=context), lib.HTTPErrorProcessor(), lib.UnknownHandler())
-    for handler in (*handlers, Redirects(), Answers()):
+    for handler in (*handlers, *([Redirects()] if follow else []), Answers()):
         opener.add_handler(handler)
     return opener
 

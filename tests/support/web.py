@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import socket
 import ssl
 import threading
@@ -36,7 +37,7 @@ class Server:
                 return
             # Who does not trust the certificate hangs up.
             with contextlib.suppress(OSError), self._talked(connection) as open_one:
-                self.asked.append(open_one.recv(65536).decode(errors="replace"))
+                self.asked.append(_request(open_one).decode(errors="replace"))
                 open_one.sendall(self.answer)
 
     def _talked(self, connection: socket.socket) -> socket.socket:
@@ -49,6 +50,15 @@ class Server:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join(10)
+
+
+def _request(connection: socket.socket) -> bytes:
+    """Whole: a body often comes on its own."""
+    data = connection.recv(65536)
+    length = re.search(rb"\ncontent-length: (\d+)", data.lower())
+    while length and len(data.partition(b"\r\n\r\n")[2]) < int(length[1]) and (more := connection.recv(65536)):
+        data += more
+    return data
 
 
 @contextlib.contextmanager

@@ -48,6 +48,11 @@ def test_what_cannot_be_started_is_127_and_says_why(tmp_path, make):
     assert done.stderr in ("No such file or directory", "Permission denied")
 
 
+def test_a_program_reads_what_it_is_given_and_else_nothing():
+    assert run(["/bin/cat"], stdin=b"word\n").stdout == "word\n"
+    assert run(["/bin/cat"]) == Completed(0, "", "")
+
+
 def test_what_takes_too_long_is_124():
     assert run(["/bin/sleep", "60"], timeout=0.05) == Completed(124, "", "no answer within 0.05 s")
 

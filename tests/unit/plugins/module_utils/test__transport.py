@@ -5,7 +5,7 @@ import socket
 
 import pytest
 from ansible_collections.blumeops.zot.plugins.module_utils import _transport
-from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, local, remote
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, local, remote, sender
 from support.web import answer, self_signed, servers
 from support.zot_binary import free_port
 
@@ -243,3 +243,20 @@ def test_elsewhere_a_url_that_is_none_is_no_answer_and_not_quoted(url):
     assert response.status == 0
     assert response.reason
     assert "canary" not in response.reason
+
+
+def test_an_api_is_sent_a_body_and_its_redirects_are_answers(serve):
+    server = serve(answer("201 Created", b"{}"))
+    sent = sender()("PUT", f"{server.url}/secrets/A", {"Content-Type": "application/json"}, body=b'{"data": "x"}')
+    assert (sent.status, sent.body) == (201, b"{}")
+    assert server.asked[0].endswith('{"data": "x"}')
+    elsewhere = serve(answer("200 OK"))
+    moved = sender()("PUT", serve(answer("301 Moved Permanently", b"", f"Location: {elsewhere.url}/b")).url, body=b"{}")
+    assert (moved.status, moved.headers["Location"], elsewhere.asked) == (301, f"{elsewhere.url}/b", [])
+
+
+def test_an_authority_of_ones_own_can_be_trusted(serve, tmp_path):
+    server = serve(answer("200 OK"), self_signed(tmp_path / "server.pem", "127.0.0.1"))
+    assert sender()("GET", server.url).untrusted
+    assert sender(verify=False)("GET", server.url).status == 200
+    assert "No such file" in sender(ca_path=str(tmp_path / "absent.pem"))("GET", server.url).reason
