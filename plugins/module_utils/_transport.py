@@ -83,7 +83,7 @@ def remote(
     from urllib.request import Request
 
     try:
-        unverified = ssl._create_unverified_context  # noqa: S323 - the caller asks for it
+        unverified = ssl._create_unverified_context
         context = ssl.create_default_context(cafile=ca_path) if verify else unverified()
         request = Request(url, data=body, method=method)  # noqa: S310 - the opener knows HTTP only
         for name, value in (headers or {}).items():
