@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: zot's API keys: list, mint and revoke those of one user, who logs in with a password or with a key.
+
+zot knows no administrator of keys: everybody sees and revokes their own, and nobody else's.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import typing as t
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from urllib.parse import quote, urlsplit
+
+from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, Sender
+
+PATH = "/zot/auth/apikey"
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d:\d\d))")
+_DURATION = re.compile(r"(?:\d+[wdhms])+")
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+class RefusedError(ZotError):
+    """The login is refused: another password, a key that is revoked or expired, or no such user. zot does not say which."""
+
+
+class NoApiKeysError(ZotError):
+    """There is no such endpoint: C(http.auth.apikey) is off."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """One key, without its secret, which zot tells once. Moments are in UTC; ``expires`` and ``last_used`` are None for never."""
+
+    uuid: str
+    label: str
+    created: datetime
+    expires: datetime | None
+    last_used: datetime | None
+    expired: bool
+    scopes: list[str]
+
+
+class ApiKeys:
+    """The keys of the user ``name``; ``secret`` is the password or one of these keys.
+
+    Every method raises ZotError: RefusedError and NoApiKeysError as they say, and ZotError itself for the rest.
+    """
+
+    def __init__(self, url: str, name: str, secret: str, send: Sender) -> None:
+        where = urlsplit(url)
+        if where.scheme not in ("http", "https") or not where.hostname or where.username or where.query or where.fragment:
+            raise ZotError("the url of a registry is scheme, host and port, such as https://registry.example.org")
+        if not name or not secret:
+            raise ZotError(f"{url}: whose keys? Give a user name, and the password or an API key: zot has no keys for anonymous")
+        if ":" in name:
+            raise ZotError(f"{url}: a user whose name has a colon cannot log in with it (RFC 7617)")
+        self.url, self.name = url.rstrip("/"), name
+        self.now: datetime | None = None
+        self._send = send
+        login = base64.b64encode(f"{name}:{secret}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {login}", "Accept": "application/json", "User-Agent": "blumeops.zot"}
+
+    def listed(self) -> list[ApiKey]:
+        """All of them, expired ones too, the oldest first."""
+        answer = self._ask("GET", "list the keys")
+        if answer.status != 200:
+            raise self._unexpected(answer, "list the keys")
+        found = _json(answer).get("apiKeys")
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise self._not_zot()
+        return sorted((self._key(one) for one in found), key=lambda key: (key.created, key.uuid))
+
+    def mint(self, label: str, expires: datetime | None, scopes: t.Sequence[str] = ()) -> tuple[ApiKey, str]:
+        """A new key and its secret. When no answer comes (ZotError) it may have been made all the same: list them then."""
+        asked = {"label": label, "scopes": list(scopes), "expirationDate": text_of(expires) or ""}
+        answer = self._ask("POST", "make a key", body=json.dumps(asked).encode())
+        if answer.status == 413:
+            raise ZotError(f"{self.url}: the label of the key (or its scopes) is too long: zot takes a few thousand bytes")
+        if answer.status == 400:
+            clock = f"; its clock says {text_of(self.now)}" if self.now else ""
+            raise ZotError(f"{self.url} refuses to make this key: an expiry has to lie in the future{clock}, and a label to be text")
+        if answer.status != 201:
+            raise self._unexpected(answer, "make a key")
+        made = _json(answer)
+        secret = made.get("apiKey")
+        if not isinstance(secret, str) or not secret:
+            raise self._not_zot()
+        return self._key(made), secret
+
+    def revoke(self, uuid: str) -> None:
+        """End a key. zot agrees as gladly to one that it does not know, or that is another's: only a list tells what is there."""
+        answer = self._ask("DELETE", "revoke a key", f"?id={quote(uuid, safe='')}")
+        if answer.status != 200:
+            raise self._unexpected(answer, "revoke a key")
+
+    def _ask(self, method: str, what: str, query: str = "", body: bytes | None = None) -> Response:
+        headers = {**self._headers, **({"Content-Type": "application/json"} if body is not None else {})}
+        answer = self._send(method, f"{self.url}{PATH}{query}", headers, 30, body)
+        told = {name.lower(): value for name, value in answer.headers.items()}
+        self.now = _http_date(told.get("date", "")) or self.now
+        if answer.untrusted:
+            raise ZotError(f"{self.url}: its certificate is not trusted ({answer.untrusted}): give ca_path, the authority that made it")
+        if not answer.status:
+            doubt = "" if method == "GET" else "; whether it was done is not known: list the keys"
+            raise ZotError(f"{self.url} gives no answer to the request to {what}: {answer.reason}{doubt}")
+        if 300 <= answer.status < 400:
+            where = urlsplit(told.get("location", ""))
+            raise ZotError(f"{self.url} sends its clients to {where.scheme}://{where.hostname}: give the address that answers itself")
+        if answer.status == 401:
+            raise RefusedError(
+                f"{self.url} refuses the login of {self.name}: a wrong password, a key revoked, expired or of another, or no such user"
+            )
+        if answer.status == 404:
+            raise NoApiKeysError(
+                f"{self.url} has no API keys: http.auth.apikey is off in its configuration, or what answers there is no zot"
+            )
+        return answer
+
+    def _unexpected(self, answer: Response, what: str) -> ZotError:
+        hints = {
+            429: "it answers fewer requests a second (http.ratelimit): run again later",
+            500: "its log says why",
+        }
+        hint = hints.get(answer.status, "nobody behind the proxy answers: is zot running?" if answer.status in (502, 503, 504) else "")
+        return ZotError(f"{self.url} answers {answer.status} to the request to {what}{'; ' + hint if hint else ''}")
+
+    def _not_zot(self) -> ZotError:
+        return ZotError(f"{self.url} does not answer as zot does: give the address of the registry itself")
+
+    def _key(self, told: t.Any) -> ApiKey:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            expires = moment(told.get("expirationDate") or NEVER)
+            return ApiKey(
+                uuid=_text(told["uuid"]),
+                label=str(told.get("label") or ""),
+                created=moment(told.get("createdAt") or NEVER) or datetime.min.replace(tzinfo=timezone.utc),
+                expires=expires,
+                last_used=moment(told.get("lastUsed") or NEVER),
+                expired=bool(told.get("isExpired")) or bool(expires and self.now and expires <= self.now),
+                scopes=[str(scope) for scope in told.get("scopes") or []],
+            )
+        raise self._not_zot()
+
+
+# ---- moments
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def moment(text: str) -> datetime | None:
+    """RFC 3339, in UTC and to the microsecond; None for zot's never. Raises ValueError."""
+    match = _MOMENT.fullmatch(text)
+    if not match:
+        raise ValueError("not a date and time of RFC 3339")
+    day, clock, fraction, _zulu, offset = match.groups()
+    found = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6].ljust(6, '0')}{offset or '+00:00'}")
+    if found.year == 1:
+        return None
+    return found.astimezone(timezone.utc)
+
+
+def text_of(when: datetime | None) -> str | None:
+    """RFC 3339 to the second, in UTC; None stays None."""
+    return when.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+
+
+def expiry(text: str, now: datetime) -> datetime | None:
+    """When a key is to expire: RFC 3339, a duration from ``now`` such as 90d or 1w12h, or never (None). Raises ZotError."""
+    if text == "never":
+        return None
+    with_unit = re.findall(r"(\d+)([wdhms])", text) if _DURATION.fullmatch(text) else []
+    try:
+        if with_unit:
+            length = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in with_unit), timedelta())
+            found = now + length if length else None
+        else:
+            found = moment(text)
+    except (ValueError, OverflowError):
+        found = None
+    if not found:
+        raise ZotError("expires is a date and time with zone (2027-02-21T00:00:00Z), a duration from now (90d, 12h, 1w2d), or never")
+    if found <= now:
+        raise ZotError(f"expires lies in the past: {text_of(found)}, and it is {text_of(now)} by the registry's clock")
+    return found
+
+
+def _http_date(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        found = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return found.astimezone(timezone.utc) if found.tzinfo else found.replace(tzinfo=timezone.utc)
+
+
+def _text(told: t.Any) -> str:
+    if not isinstance(told, str) or not told:
+        raise ValueError("no text")
+    return told
+
+
+def _json(answer: Response) -> dict[str, t.Any]:
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
