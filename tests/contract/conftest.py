@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support import zot_binary
+from support.forge import DEFAULT_FLAVOUR, standin_forge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
+
+    from support.forge import Forge
 
 NO_REAL_ZOT = "no real zot: set ZOT_BINARY or put one on PATH"
 EVERYTHING = os.environ.get("ZOT_VECTORS") == "all"
@@ -41,6 +44,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "zot" in metafunc.fixturenames:
         kinds = [pytest.param("standin"), pytest.param("real", marks=pytest.mark.real_zot)]
         metafunc.parametrize("zot", kinds, indirect=True)
+    if "forge" in metafunc.fixturenames:
+        kinds = ["standin", *([] if "gitea" in metafunc.fixturenames else ["standin-forgejo-14"])]
+        metafunc.parametrize("forge", kinds, indirect=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,6 +81,19 @@ def zot(request: pytest.FixtureRequest, binaries: Callable[[str], Binary | None]
     if found is None:
         pytest.skip(NO_REAL_ZOT)
     return found
+
+
+@pytest.fixture
+def forge(request: pytest.FixtureRequest) -> Iterator[Forge]:
+    """A forge with Actions: the stand-in as Gitea and as Forgejo, and a real Gitea where there is one. Each test has it to itself."""
+    with standin_forge(request.param.removeprefix("standin").removeprefix("-") or DEFAULT_FLAVOUR) as running:
+        yield running
+
+
+@pytest.fixture
+def gitea(forge: Forge) -> Forge:
+    """Like `forge`, but never Forgejo."""
+    return forge
 
 
 @pytest.fixture
