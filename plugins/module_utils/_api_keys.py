@@ -22,6 +22,7 @@ PATH = "/zot/auth/apikey"
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d:\d\d))")
 _DURATION = re.compile(r"(?:\d+[wdhms])+")
+_LONGEST = timedelta(days=36500)
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
@@ -172,22 +173,25 @@ def text_of(when: datetime | None) -> str | None:
 
 def expiry(text: str, now: datetime) -> datetime | None:
     """When a key is to expire: RFC 3339, a duration from ``now`` such as 90d or 1w12h, or never (None). Raises ZotError."""
-    if text == "never":
-        return None
-    with_unit = re.findall(r"(\d+)([wdhms])", text) if _DURATION.fullmatch(text) else []
-    try:
-        if with_unit:
-            length = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in with_unit), timedelta())
-            found = now + length if length else None
-        else:
-            found = moment(text)
-    except (ValueError, OverflowError):
-        found = None
-    if not found:
-        raise ZotError("expires is a date and time with zone (2027-02-21T00:00:00Z), a duration from now (90d, 12h, 1w2d), or never")
-    if found <= now:
+    told = _life(text)
+    found = now + told if isinstance(told, timedelta) else told
+    if found and found <= now:
         raise ZotError(f"expires lies in the past: {text_of(found)}, and it is {text_of(now)} by the registry's clock")
     return found
+
+
+def _life(text: str) -> timedelta | datetime | None:
+    if text == "never":
+        return None
+    with contextlib.suppress(ValueError, OverflowError):
+        if _DURATION.fullmatch(text):
+            parts = re.findall(r"(\d+)([wdhms])", text)
+            length = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+            if timedelta() < length <= _LONGEST:
+                return length
+        elif (found := moment(text)) is not None:
+            return found
+    raise ZotError("expires is a date and time with zone (2027-02-21T00:00:00Z), a duration from now (90d, 12h, 1w2d), or never")
 
 
 def _http_date(text: str) -> datetime | None:
@@ -212,3 +216,100 @@ def _json(answer: Response) -> dict[str, t.Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+# ---- what the modules zot_api_key and zot_api_key_info do
+
+# Where the registry is and who logs in, in the argument specs of both.
+LOGIN: dict[str, t.Any] = {
+    "url": {"type": "str", "required": True},
+    "username": {"type": "str", "required": True},
+    "password": {"type": "str", "no_log": True},
+    "api_key": {"type": "str", "no_log": True},
+    "validate_certs": {"type": "bool", "default": True},
+    "ca_path": {"type": "path"},
+}
+ONE_SECRET = {"required_one_of": [("password", "api_key")], "mutually_exclusive": [("password", "api_key")]}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do: mint a key or not, and which to revoke, in this order. ``kept`` is the key that is there already."""
+
+    mint: bool = False
+    expires: datetime | None = None
+    revoke: tuple[ApiKey, ...] = ()
+    kept: ApiKey | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return self.mint or bool(self.revoke)
+
+
+def plan(keys: t.Sequence[ApiKey], args: t.Mapping[str, t.Any], now: datetime) -> Plan:
+    """From the keys that are there and the module's options to what has to be done. Raises ZotError."""
+    if args["scopes"] and not args["send_scopes"]:
+        raise ZotError(
+            "zot stores the scopes of a key and never looks at them: the key may do whatever its owner may. "
+            "Give rights in accessControl; or set send_scopes, to store them as a note"
+        )
+    return _present(keys, args, now) if args["state"] == "present" else _absent(keys, args)
+
+
+def _present(keys: t.Sequence[ApiKey], args: t.Mapping[str, t.Any], now: datetime) -> Plan:
+    live = [key for key in keys if key.label == args["label"] and not key.expired]
+    if len(live) > 1:
+        uuids = ", ".join(key.uuid for key in live)
+        raise ZotError(f"{len(live)} live keys have the label '{args['label']}': {uuids}; revoke all but one, by uuid")
+    if not live:
+        return Plan(mint=True, expires=expiry(args["expires"], now))
+    told = _life(args["expires"])
+    as_told = isinstance(told, timedelta) or text_of(told) == text_of(live[0].expires)
+    warning = f"the key expires {text_of(live[0].expires) or 'never'}: zot cannot change that; revoke it, and make another"
+    return Plan(kept=live[0], warnings=() if as_told else (warning,))
+
+
+def _absent(keys: t.Sequence[ApiKey], args: t.Mapping[str, t.Any]) -> Plan:
+    doomed = [key for key in keys if (key.uuid == args["uuid"] if args["uuid"] else key.label == args["label"])]
+    # zot notes each use before it answers: the key of this very login was used last, and without it no other can be revoked.
+    own = max(keys, key=_used, default=None) if args["api_key"] else None
+    warning = f"the key that this login used is revoked too, as the last: {own.uuid}" if own else ""
+    return Plan(revoke=tuple(sorted(doomed, key=_used)), warnings=(warning,) if own in doomed else ())
+
+
+def _used(key: ApiKey) -> tuple[bool, datetime, str]:
+    return key.last_used is not None, key.last_used or key.created, key.uuid
+
+
+def difference(todo: Plan, label: str) -> dict[str, str]:
+    """Which keys come and go, for people."""
+    here = [*todo.revoke, *([todo.kept] if todo.kept else [])]
+    before = {key.uuid: _line(key.uuid, key.label, key.expires) for key in here}
+    after = [line for uuid, line in before.items() if todo.kept and uuid == todo.kept.uuid]
+    after += [_line("a new key", label, todo.expires)] if todo.mint else []
+    return {"before": "".join(before.values()), "after": "".join(after)}
+
+
+def _line(what: str, label: str, expires: datetime | None) -> str:
+    return f"{what}  label {label}  expires {text_of(expires) or 'never'}\n"
+
+
+def shown(key: ApiKey, now: datetime | None = None) -> dict[str, t.Any]:
+    """As plain data; with ``now`` how old it is and how long it lives, in days."""
+    plain = {
+        "uuid": key.uuid,
+        "label": key.label,
+        "created": text_of(key.created),
+        "expires": text_of(key.expires),
+        "last_used": text_of(key.last_used),
+        "expired": key.expired,
+        "scopes": key.scopes,
+    }
+    if now is None:
+        return plain
+    return {
+        **plain,
+        "age_days": round((now - key.created) / timedelta(days=1), 2),
+        "expires_in_days": round((key.expires - now) / timedelta(days=1), 2) if key.expires else None,
+    }

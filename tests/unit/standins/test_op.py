@@ -77,7 +77,7 @@ def test_an_edit_takes_a_document_on_stdin_and_counts(op):
     assert op.items["blumeops"]["keys"] == {"current": "canary-2", "next": "canary-3", "empty": ""}
 
 
-@pytest.mark.parametrize(("merge", "left"), [(False, set()), (True, {"current"})])
+@pytest.mark.parametrize(("merge", "left"), [(False, set()), (True, {"current", "empty"})])
 def test_what_an_edit_leaves_out_goes_or_stays(op, merge, left):
     op.behaves(merge=merge)
     document = item(op)
