@@ -12,12 +12,14 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support import zot_binary
-from support.forge import DEFAULT_FLAVOUR, standin_forge
+from support.forge import DEFAULT_FLAVOUR, real_forge, standin_forge
+from testbed import gitea as real_gitea
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +47,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         kinds = [pytest.param("standin"), pytest.param("real", marks=pytest.mark.real_zot)]
         metafunc.parametrize("zot", kinds, indirect=True)
     if "forge" in metafunc.fixturenames:
-        kinds = ["standin", *([] if "gitea" in metafunc.fixturenames else ["standin-forgejo-14"])]
+        forgejo = [] if "gitea" in metafunc.fixturenames else ["standin-forgejo-14"]
+        kinds = ["standin", *forgejo, pytest.param("real", marks=pytest.mark.real_gitea)]
         metafunc.parametrize("forge", kinds, indirect=True)
 
 
@@ -83,11 +86,29 @@ def zot(request: pytest.FixtureRequest, binaries: Callable[[str], Binary | None]
     return found
 
 
+@pytest.fixture(scope="session")
+def gitea_seed() -> Iterator[Path]:
+    """What a real Gitea starts from. Not in pytest's folders: another user runs it, and may not enter them."""
+    program = real_gitea.find()
+    if program is None:
+        pytest.skip(real_gitea.NO_GITEA)
+    with tempfile.TemporaryDirectory(prefix="zot-gitea-") as folder:
+        Path(folder).chmod(0o755)
+        yield real_gitea.make_seed(program, Path(folder))
+
+
 @pytest.fixture
 def forge(request: pytest.FixtureRequest) -> Iterator[Forge]:
     """A forge with Actions: the stand-in as Gitea and as Forgejo, and a real Gitea where there is one. Each test has it to itself."""
-    with standin_forge(request.param.removeprefix("standin").removeprefix("-") or DEFAULT_FLAVOUR) as running:
-        yield running
+    if request.param == "real":
+        seed = request.getfixturevalue("gitea_seed")
+        with tempfile.TemporaryDirectory(prefix="zot-gitea-") as folder:
+            Path(folder).chmod(0o755)
+            with real_forge(Path(folder), seed=seed) as running:
+                yield running
+    else:
+        with standin_forge(request.param.removeprefix("standin").removeprefix("-") or DEFAULT_FLAVOUR) as running:
+            yield running
 
 
 @pytest.fixture
