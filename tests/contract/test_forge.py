@@ -193,6 +193,57 @@ def test_what_comes_first(gitea: Forge) -> None:
     assert client.ask("PUT", f"{secrets}/X", "all", {"$raw": "[]", "$content_type": "application/json"}).status_code == 422
 
 
+UNREADABLE = (
+    b"null",
+    b"",
+    b'"text"',
+    b'{"data":"a"} and more',
+    b'{"data":"a","data":"b"}',
+    b'{"Data":"a"}',
+    b'{"data":"a","description":5}',
+)
+UNREADABLE += (b'{"data":"\xff"}', b'{"data":"\\ud800"}')
+
+
+def test_odd_bodies(gitea: Forge) -> None:
+    client = Client(gitea)
+    headers = {"Authorization": f"token {client.tokens['all']}", "Content-Type": "application/json; charset=utf-8"}
+
+    def status(body: bytes, kind: str = "application/json; charset=utf-8") -> int:
+        sent = {**headers, "Content-Type": kind}
+        return requests.put(f"{gitea.url}/api/v1/user/actions/secrets/X", data=body, headers=sent, timeout=30).status_code
+
+    assert {body: status(body) for body in UNREADABLE} == dict.fromkeys(UNREADABLE, 422)
+    readable = b'{"data":"\\u00e9\\ud83d\\ude00"}'
+    assert status(readable, "") == 422, "JSON without its type is not read"
+    assert status(readable) == 201
+    assert gitea.secret_value("users/root1", "X") == "\u00e9\U0001f600"
+
+
+def test_ways_to_say_who_asks(gitea: Forge) -> None:
+    client = Client(gitea)
+    gitea.make_repository("root1", "ci")
+    token, password = client.tokens["all"], gitea.user("root1")
+
+    def status(authorization: str, path: str = f"{CI}/secrets") -> int:
+        return requests.get(f"{gitea.url}{path}", headers={"Authorization": authorization}, timeout=30).status_code
+
+    for login in (f"root1:{password}", f"whoever:{token}", f"{token}:", f"{token}:x-oauth-basic"):
+        assert status("Basic " + base64.b64encode(login.encode()).decode()) == 200, login
+    for login in ("root1:wrong", "nobody:wrong"):
+        assert status("Basic " + base64.b64encode(login.encode()).decode()) == 401, login
+    assert status(f"TOKEN {token}") == 200
+    # Nobody, as far as the forge is concerned; and nobody may know of a private repository.
+    assert [status(text) for text in (token, "Basic !!!", "")] == [404, 404, 404]
+    # What stands in the address goes first.
+    assert status("token wrong", f"{CI}/secrets?token={token}") == 200
+    assert status(f"token {token}", f"{CI}/secrets?token=wrong") == 401
+    # Wrong credentials are refused even where none are needed, but not where nothing is.
+    paths = ("/api/v1/version", "/api/v1/user/actions/secrets", f"{CI}/secrets/X", f"{CI}//secrets/")
+    assert [status("token wrong", path) for path in paths] == [401, 404, 405, 401]
+    assert requests.head(f"{gitea.url}{CI}/secrets", headers={"Authorization": f"token {token}"}, timeout=30).status_code == 200
+
+
 def test_a_revoked_token(gitea: Forge) -> None:
     client = Client(gitea)
     gitea.make_repository("root1", "ci")
