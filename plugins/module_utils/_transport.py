@@ -83,8 +83,7 @@ def remote(
     from urllib.request import Request
 
     try:
-        unverified = ssl._create_unverified_context
-        context = ssl.create_default_context(cafile=ca_path) if verify else unverified()
+        context = _trusting(verify, ca_path)
         request = Request(url, data=body, method=method)  # noqa: S310 - the opener knows HTTP only
         for name, value in (headers or {}).items():
             request.add_unredirected_header(name, value)
@@ -102,6 +101,14 @@ def remote(
         quoted = "not a URL that can be asked" if isinstance(error, (InvalidURL, ValueError)) else ""
         said = str(why).strip() if isinstance(error, OSError) else quoted
         return Response(0, reason=said or type(error).__name__, untrusted=untrusted)
+
+
+@functools.lru_cache(maxsize=8)
+def _trusting(verify: bool, ca_path: str | None) -> t.Any:
+    """Kept: to read the certificates of a system takes longer than to ask."""
+    import ssl
+
+    return ssl.create_default_context(cafile=ca_path) if verify else ssl._create_unverified_context()  # noqa: S323
 
 
 def _opener(host: str, context: t.Any, follow: bool) -> t.Any:
