@@ -127,11 +127,15 @@ class Forge:
 
     # ---- secrets
 
-    def secrets(self, scope: Scope) -> list[str] | None:
-        """Names; None at user level, where no API lists them."""
+    def secrets(self, scope: Scope, presumed: t.Collection[str] = ()) -> list[str] | None:
+        """Names; None at user level, where no API lists them.
+
+        With ``presumed``, further pages are only asked for where the forge counts others than these, or an early page has others.
+        """
         if scope.level == "user":
             return None
-        return [str(row["name"]).upper() for row in self._listed(scope, "secrets")]
+        rows = self._listed(scope, "secrets", frozenset(presumed))
+        return sorted(presumed) if rows is None else [str(row["name"]).upper() for row in rows]
 
     def set_secret(self, scope: Scope, name: str, value: str) -> bool:
         """Whether there was none of that name. A forge that tried again after a lost answer may say False for a new one."""
@@ -145,7 +149,7 @@ class Forge:
 
     def variables(self, scope: Scope) -> dict[str, str]:
         """All of them, in one request as long as they are fifty."""
-        return {str(row["name"]).upper(): str(row.get("data") or "") for row in self._listed(scope, "variables")}
+        return {str(row["name"]).upper(): str(row.get("data") or "") for row in self._listed(scope, "variables") or []}
 
     def variable(self, scope: Scope, name: str) -> str | None:
         answer, _tries = self._ask("GET", f"{scope.path}/variables/{quote(name, safe='')}")
@@ -175,8 +179,8 @@ class Forge:
 
     # ---- requests
 
-    def _listed(self, scope: Scope, kind: str) -> list[dict[str, t.Any]]:
-        """Every page, until as many are there as the forge counts; Forgejo links no next page."""
+    def _listed(self, scope: Scope, kind: str, presumed: frozenset[str] = frozenset()) -> list[dict[str, t.Any]] | None:
+        """Every page, until as many are there as the forge counts; Forgejo links no next page. None: they are the presumed."""
         rows: dict[str, dict[str, t.Any]] = {}
         page, more = 1, True
         while more:
@@ -187,6 +191,8 @@ class Forge:
             new = {row["name"]: row for row in found if row["name"] not in rows}
             rows.update(new)
             total = _header(answer, "X-Total-Count")
+            if presumed and total == str(len(presumed)) and presumed.issuperset(name.upper() for name in rows):
+                return None
             more = bool(new) and (len(rows) < int(total) if total.isdecimal() else True)
             page += 1
         return list(rows.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import json
@@ -136,6 +137,8 @@ def _entry(row: t.Any) -> _Fingerprint | None:
     return entry if len(entry.digest) == _LENGTH else None
 
 
+# What was planned is planned again under a lock.
+@functools.lru_cache(maxsize=1024)
 def _scrypt(value: str, salt: bytes, log_n: int, r: int, p: int) -> bytes:
     if not hasattr(hashlib, "scrypt"):
         raise ZotError("this Python has no scrypt (its OpenSSL is too old or is none): run Ansible with another one")

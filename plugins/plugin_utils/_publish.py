@@ -364,11 +364,18 @@ class Publisher:
 
     def plan(self, declaration: Declaration, stored: t.Mapping[Reference, str]) -> Planned:
         """Asks the forge only. ``stored`` is what `read_stores` found."""
-        names = self.forge.secrets(declaration.scope)
-        variables = self.forge.variables(declaration.scope)
+        scope, values = declaration.scope, _values(declaration, stored)
+        variables = self.forge.variables(scope)
+        known = Fingerprints.parse(variables.get(VARIABLE))
         doubtful = Held.parse(variables.get(LOCK, "")).names
-        observed = Observed(None if names is None else frozenset(names), variables, Fingerprints.parse(variables.get(VARIABLE)), doubtful)
-        return plan(declaration, _values(declaration, stored), observed, self.force)
+        presumed = frozenset(known.known)
+        planned = plan(declaration, values, Observed(presumed, variables, known, doubtful), self.force)
+        # A scope that is written to anyway is not listed to the end where the forge counts as many as are known. Where somebody took one
+        # away and put another there by hand, the next run finds out.
+        sure = planned.plan.changes_secrets and presumed.issuperset(values)
+        found = self.forge.secrets(scope, presumed if sure else ())
+        names = None if found is None else frozenset(found)
+        return plan(declaration, values, Observed(names, variables, known, doubtful), self.force)
 
     def apply(self, planned: Planned) -> Planned:
         """What was done in the end, which is less where another publisher did it meanwhile."""
