@@ -394,7 +394,7 @@ class OnePassword:
             done = self._run(argv, _OP_TIMEOUT)
         if done.rc:
             raise self._error(done, [])
-        with contextlib.suppress(ValueError, AttributeError, TypeError):
+        with contextlib.suppress(ValueError, AttributeError, LookupError, TypeError):
             found = json.loads(done.stdout)
             found.setdefault("fields", [])
             if (
