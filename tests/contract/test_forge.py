@@ -138,6 +138,9 @@ def test_the_place_of_a_renamed_repository(gitea: Forge) -> None:
     for method, name in (("PUT", "secrets/X"), ("GET", "secrets"), ("POST", "variables/X")):
         answer = client.ask(method, f"/api/v1/repos/root1/old/actions/{name}?limit=5", body={"data": "x", "value": "x"})
         assert (answer.status_code, answer.headers["Location"]) == (301, f"/api/v1/repos/root1/new/actions/{name}?limit=5")
+    # Gitea tells the new name to everybody, of a private repository too.
+    assert client.ask("GET", "/api/v1/repos/root1/old/actions/secrets", "none").status_code == 301
+    assert client.ask("GET", "/api/v1/repos/root1/new/actions/secrets", "none").status_code == 404
 
 
 def test_a_renamed_owner(gitea: Forge) -> None:
@@ -372,5 +375,9 @@ def test_what_forgejo_answers(flavour: str) -> None:
         missing = client.ask("GET", "/api/v1/repos/root1/nope/actions/secrets")
         assert (missing.status_code, missing.json()["errors"]) == (404, [])
         assert client.ask("GET", "/api/v1/version").json()["version"].startswith(flavour.removeprefix("forgejo-").split(".")[0] + ".")
+        forge.make_repository("root1", "old")
+        forge.rename_repository("root1", "old", "new")
+        moved = [client.ask("GET", "/api/v1/repos/root1/old/actions/secrets", holder).status_code for holder in ("all", "none", "bob")]
+        assert moved == [301, 404, 404], "only who may see it is told"
         forge.change_repository("root1", "ci", actions=False)
         assert client.ask("GET", f"{CI}/secrets").status_code == (200 if flavour == "forgejo-14" else 404)
