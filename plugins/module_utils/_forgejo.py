@@ -244,7 +244,7 @@ class Forge:
             raise self._moved(answer, scope)
         if status == 429 or status >= 500:
             raise ForgeError("busy", f"{self.url} answers {status} to {len(_PAUSES) + 1} tries: look at the forge, and run again later")
-        if answer.body.strip() and not isinstance(told, dict):
+        if answer.body.strip() and not isinstance(told, dict) and status != 413:
             raise self._foreign(answer)
         text = str(told.get("message", "")).lower() if isinstance(told, dict) else ""
         raise self._refused(status, text, scope, access, what)
