@@ -141,6 +141,8 @@ def test_the_place_of_a_renamed_repository(gitea: Forge) -> None:
     # Gitea tells the new name to everybody, of a private repository too.
     assert client.ask("GET", "/api/v1/repos/root1/old/actions/secrets", "none").status_code == 301
     assert client.ask("GET", "/api/v1/repos/root1/new/actions/secrets", "none").status_code == 404
+    gitea.make_repository("root1", "old")
+    assert client.ask("GET", "/api/v1/repos/root1/old/actions/secrets").status_code == 200
 
 
 def test_a_renamed_owner(gitea: Forge) -> None:
@@ -193,6 +195,7 @@ def test_what_comes_first(gitea: Forge) -> None:
     assert client.ask("PUT", "/api/v1/orgs/nope/actions/secrets/X", "none", {"data": "x"}).status_code == 404
     assert client.ask("PUT", "/api/v1/user/actions/secrets/X?sudo=root1", "bob", {"data": "x"}).status_code == 403
     assert client.ask("PUT", "/api/v1/user/actions/secrets/X?sudo=nobody", "all", {"data": "x"}).status_code == 404
+    assert client.ask("PUT", "/api/v1/user/actions/secrets/X?sudo=bob", "write_repo", {"data": "x"}).status_code == 403
     assert client.ask("PUT", f"{secrets}/X", "all", {"$raw": "[]", "$content_type": "application/json"}).status_code == 422
 
 
