@@ -54,8 +54,7 @@ class ApiKeys:
     """
 
     def __init__(self, url: str, name: str, secret: str, send: Sender) -> None:
-        where = urlsplit(url)
-        if where.scheme not in ("http", "https") or not where.hostname or where.username or where.query or where.fragment:
+        if not _is_address(url):
             raise ZotError("the url of a registry is scheme, host and port, such as https://registry.example.org")
         if not name or not secret:
             raise ZotError(f"{url}: whose keys? Give a user name, and the password or an API key: zot has no keys for anonymous")
@@ -202,6 +201,14 @@ def _http_date(text: str) -> datetime | None:
     except (TypeError, ValueError, IndexError):
         return None
     return found.astimezone(timezone.utc) if found.tzinfo else found.replace(tzinfo=timezone.utc)
+
+
+def _is_address(url: str) -> bool:
+    with contextlib.suppress(ValueError):
+        where = urlsplit(url)
+        extras = where.username is not None or where.query or where.fragment
+        return where.scheme in ("http", "https") and bool(where.hostname) and where.port != 0 and not extras
+    return False
 
 
 def _text(told: t.Any) -> str:

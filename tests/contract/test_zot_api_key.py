@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._api_keys import ApiK
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import sender
 from ansible_collections.blumeops.zot.plugins.modules import zot_api_key, zot_api_key_info
+from integration.playbook import Play
 from support.modules import run_module
 from support.web import answer, certificate, servers
 from support.zot_binary import Serving, free_port, serving, write_htpasswd
@@ -20,7 +23,6 @@ from contract.ask import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from contract.conftest import Binary
 
@@ -214,3 +216,47 @@ def test_what_is_no_zot_gets_no_password_twice() -> None:
             with pytest.raises(ZotError, match=text):
                 ApiKeys(server.url, "zot-ci", PASSWORDS["zot-ci"], sender()).listed()
         assert elsewhere.asked == []
+
+
+# ---- in a playbook
+
+PLAYBOOK = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  module_defaults:
+    group/blumeops.zot.zot: {url: "{{ registry }}", username: zot-ci, password: "{{ secret }}"}
+  tasks:
+    - blumeops.zot.zot_api_key: {label: shown, expires: 1d}
+      register: shown
+      ignore_errors: true
+    - ansible.builtin.assert: {that: "'would be shown' in shown.msg"}
+    - blumeops.zot.zot_api_key: {label: ci, expires: 1d}
+      register: made
+      no_log: true
+    - ansible.builtin.copy: {content: "{{ made.api_key | default('') }}", dest: "{{ kept }}", mode: "0600"}
+      when: made is changed
+      no_log: true
+    - blumeops.zot.zot_api_key_info:
+"""
+
+
+def test_a_playbook_keeps_the_key_and_shows_it_nowhere(zot: Binary, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAYBOOK, encoding="utf-8")
+    inventory, kept = tmp_path / "inventory", tmp_path / "kept"
+    inventory.write_text(f"localhost ansible_python_interpreter={sys.executable}\n", encoding="utf-8")
+    with serving(zot.path, configuration(tmp_path), tmp_path) as found:
+        play = Play(tmp_path / "play.yml", [inventory], tmp_path / "scratch")
+        done = play("-vvv", "--diff", registry=found.url, secret=PASSWORDS["zot-ci"], kept=str(kept))
+        assert done.changed == 2, done.stdout
+        secret = kept.read_text(encoding="utf-8")
+        assert works(found, secret)
+        assert [key["label"] for key in info(found)["keys"]] == ["ci"]
+        assert "canary" not in done.stdout
+        assert secret not in done.stdout
+        again = play("-vvv", "--diff", registry=found.url, secret=PASSWORDS["zot-ci"], kept=str(kept))
+        assert (again.changed, len(info(found)["keys"])) == (0, 1)
+        revoke(found, label="ci")
+        check = play("--check", "-vvv", "--diff", registry=found.url, secret=PASSWORDS["zot-ci"], kept=str(kept))
+        assert (check.rc, info(found)["keys"]) == (0, []), check.stdout
+        assert "canary" not in check.stdout

@@ -133,7 +133,19 @@ def test_a_key_of_which_zot_says_little(zot, keys):
 # --- refusals
 
 
-@pytest.mark.parametrize("url", ["registry.example.org", "ftp://x", "https://", f"https://u:{CANARY}@x", "https://x?y=1", "https://x#y"])
+NO_ADDRESSES = [
+    "registry.example.org",
+    "ftp://x",
+    "https://",
+    f"https://u:{CANARY}@x",
+    "https://x?y=1",
+    "https://x#y",
+    "http://[x",
+    "http://x:y",
+]
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_what_is_no_address_is_refused(zot, url):
     assert failure(ApiKeys, url, "zot-ci", CANARY, zot).startswith("the url of a registry is scheme, host and port")
 
