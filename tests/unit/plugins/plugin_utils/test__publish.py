@@ -602,6 +602,54 @@ def test_a_forge_that_fails_at_the_end_keeps_the_lock_which_names_what_was_put(w
     assert json.loads(world.variables[LOCK])["names"] == ["A"]
 
 
+def test_nothing_is_known_of_a_secret_whose_answer_was_lost(world):
+    world.publish(world.scope("a", "b"))
+    world.stored["b"] = "b-2"
+
+    def send(method, url, headers=None, timeout=30, body=None):
+        answer = world.send(method, url, headers, timeout, body)
+        return Response(502) if url.endswith("secrets/B") else answer
+
+    with pytest.raises(ForgeError, match="502"):
+        world.publish(world.scope("a", "b"), send=send)
+    world.stored["b"] = "b-1"
+    assert states(world.publish(world.scope("a", "b"))[0], "A", "B") == {"A": "unchanged", "B": "unknown"}
+    assert world.secrets["B"] == "b-1"
+
+
+def test_a_lock_is_not_given_back_when_it_may_be_somebody_elses(world):
+    def slow(method, url, headers=None, timeout=30, body=None):
+        answer = world.send(method, url, headers, timeout, body)
+        if url.endswith(VARIABLE):
+            world.clock.now += 400
+        return answer
+
+    assert world.publish(world.scope("a"), send=slow)[0]["created"] == ["A"]
+    assert LOCK in world.variables
+
+
+def test_what_a_dead_publisher_may_have_put_is_remembered_where_the_next_one_fails_early(world):
+    world.publish(world.scope("a", "b"))
+    held(world, -60, names=["B"])
+    publisher = world.publisher()
+    declarations, _warnings = declare([world.scope("a", "b")])
+    planned = publisher.plan(declarations[0], read_stores(declarations[0].references, world.store))
+    world.stored["a"] = ""
+    with pytest.raises(ZotError, match="has no field 'a'"):
+        publisher.apply(planned)
+    assert "B" in json.loads(world.variables[LOCK])["names"]
+
+
+def test_who_fails_before_anything_was_put_gives_the_lock_back(world):
+    publisher = world.publisher()
+    declarations, _warnings = declare([world.scope("a")])
+    planned = publisher.plan(declarations[0], read_stores(declarations[0].references, world.store))
+    world.stored["a"] = ""
+    with pytest.raises(ZotError, match="has no field 'a'"):
+        publisher.apply(planned)
+    assert world.variables == {}
+
+
 def test_a_lock_that_cannot_be_given_back_is_no_failure(world):
     result = world.publish(world.scope("a"), send=refusing(world, "DELETE", f"variables/{LOCK}", 500))
     assert result[0]["created"] == ["A"]
