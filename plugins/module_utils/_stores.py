@@ -247,7 +247,6 @@ class File:
     def _make(self, part: Path, text: str, like: os.stat_result | None) -> None:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
             if like and like.st_uid != os.geteuid():
                 os.fchown(descriptor, like.st_uid, like.st_gid)
             file.write(text.encode())

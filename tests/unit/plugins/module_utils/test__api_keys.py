@@ -237,7 +237,9 @@ def test_the_login_is_no_part_of_a_key_ring(keys):
     ],
 )
 def test_moments_of_go_are_read(text, expected):
-    assert moment(text) == (datetime(*expected, tzinfo=timezone.utc) if expected else None)
+    found = moment(text)
+    assert found == (datetime(*expected, tzinfo=timezone.utc) if expected else None)
+    assert found is None or found.tzinfo is timezone.utc
 
 
 @pytest.mark.parametrize("text", ["", "2026-11-23", "2026-11-23T21:55:31", "2026-13-23T21:55:31Z", "2026-11-23T21:55:61Z", "x"])

@@ -237,8 +237,13 @@ def test_what_belongs_to_somebody_else_is_refused(monkeypatch, tmp_path, file, p
     link = tmp_path / "link"
     link.symlink_to(written(tmp_path / "mine", "{}"))
     os.chown(link, 12345, 12345, follow_symlinks=False)
+    os.chown(tmp_path / "mine", 54321, 54321)
     assert failure(File(str(link)).write, {"a": CANARY})[0] == "unsafe"
     assert (tmp_path / "mine").read_text() == "{}"
+    own = tmp_path / "own"
+    own.symlink_to(path)
+    os.chown(own, 54321, 54321, follow_symlinks=False)
+    assert failure(File(str(own)).read, ["a"])[0] == "unsafe"
 
 
 def test_a_run_that_was_killed_leaves_no_second_copy(file, path):
@@ -351,7 +356,8 @@ def test_an_edit_changes_its_fields_and_no_other(op, store):
 @pytest.mark.parametrize("merge", [True, False])
 def test_an_emptied_field_is_gone_whatever_op_does_with_what_is_left_out(op, store, merge):
     op.behaves(merge=merge)
-    store.write({"zot-ci-api": None, "next": "x"})
+    store.write({"zot-ci-api": None, "next": "x", "absent": None})
+    assert "absent" not in fields(op)
     assert store.read(["zot-ci-api", "next", "other"]) == {"next": "x", "other": "stays"}
 
 
@@ -495,6 +501,15 @@ def test_what_op_says_is_told_without_a_secret(op, secret, text):
     kind, message = failure(open_store(REFERENCE, Told(op, said), {}).write, {"next": secret})
     assert kind == "unknown"
     assert "***" in message
+    assert "[WARN]" not in message
+
+
+def test_a_token_is_not_told_wherever_it_comes_from(op):
+    message = failure(open_store(REFERENCE, Told(op, "bad ops_eyJhbGciOi-x_9, sorry"), {}).write, {"next": CANARY})[1]
+    assert "op failed with 1: bad ***, sorry" in message
+    session = {"OP_SESSION_blume": "s3ss", "OP_ACCOUNT": "blume"}
+    message = failure(open_store(REFERENCE, Told(op, "s3ss of blume ended"), session).write, {"next": CANARY})[1]
+    assert "op failed with 1: *** of blume ended" in message
 
 
 def test_a_piece_of_a_secret_is_not_told_either(op):
