@@ -16,7 +16,7 @@ description:
   - Every scope is looked at before the first is changed. A lock, the variable C(ANSIBLE_SECRETS_LOCK), which is only there while something
     is written, keeps two publishers from writing to one scope at once.
   - Newlines at the end of a value are left out, as a key that ends in one makes every login fail. Names are stored in capitals.
-  - Works with Gitea 1.22 and later and Forgejo 9 and later.
+  - Tested with Gitea 1.27, whose API Forgejo shares; what differs in Forgejo 14 to 16 is known from their source.
 extends_documentation_fragment:
   - blumeops.zot.attributes
   - blumeops.zot.attributes.actiongroup_zot
