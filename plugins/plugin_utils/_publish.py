@@ -300,9 +300,13 @@ class Lock:
             self._forge.until(end).set_variable(self._scope, LOCK, self._text())
             self._end = end
 
-    def release(self) -> None:
-        """Raises ZotError where that fails, or is no longer ours to do."""
-        self._forge.until(self._end).delete_variable(self._scope, LOCK)
+    def release(self, variables: t.Iterable[str] = ()) -> None:
+        """Raises ZotError where that fails, or is no longer ours to do. What is left of a takeover among the variables goes too."""
+        forge = self._forge.until(self._end)
+        for name in variables:
+            if name.startswith(f"{LOCK}_"):
+                forge.delete_variable(self._scope, name)
+        forge.delete_variable(self._scope, LOCK)
 
     def _try(self, name: str) -> Held | None:
         """None: it is ours; else whose it is."""
@@ -407,7 +411,7 @@ class Publisher:
                 _quietly(lock.release)
             raise
         self._tell(now, forge, known)
-        _quietly(lock.release)
+        _quietly(lambda: lock.release(now.observed.variables))
         return now
 
     def _again(self, planned: Planned, forge: Forge, inherited: frozenset[str]) -> Planned:

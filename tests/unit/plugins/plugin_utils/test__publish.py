@@ -521,6 +521,13 @@ def test_a_publisher_that_died_while_it_took_over_is_taken_over_too(world):
     assert set(world.variables) == {VARIABLE}
 
 
+def test_what_is_left_of_a_takeover_goes_with_the_next_lock(world):
+    claim = held(world, -30)
+    world.state.variables[world.state.scope_key(WHERE)] = {f"{LOCK}_FEDCBA9876543210": standin.Entry(claim), "OTHER": standin.Entry("x")}
+    world.publish(world.scope("a"))
+    assert set(world.variables) == {VARIABLE, "OTHER"}
+
+
 @pytest.mark.parametrize(
     "text", ["x", "[]", '{"holder":"x","until":"2020-01-01T00:00:00+00:00","names":[]}', '{"holder":"0123456789ABCDEF"}']
 )
