@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import typing as t
@@ -15,6 +16,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._fingerprints import 
 from ansible_collections.blumeops.zot.plugins.plugin_utils._publish import LOCK
 from integration.playbook import Play
 from support.modules import Action
+from support.onepassword import Op
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -316,19 +318,45 @@ def test_a_lock_that_stays_is_an_error_that_says_until_when(publish: Publish) ->
 # --- the role
 
 
+def role(folder: Path, **environment: str) -> Play:
+    """For a host that cannot be reached, with a become that cannot be: neither is needed."""
+    playbook, inventory = folder / "play.yml", folder / "hosts.yml"
+    roles = [{"role": "blumeops.zot.forgejo_actions_secrets"}]
+    play = {"hosts": "all", "gather_facts": False, "become": True, "become_exe": "/nowhere/sudo", "roles": roles}
+    playbook.write_text(yaml.safe_dump([play]))
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"indri.invalid": None}}}))
+    return Play(playbook, [inventory], folder / "controller", environment)
+
+
+def test_by_its_defaults_the_role_takes_the_ci_key_from_1password_and_reads_the_item_once(gitea: Forge, tmp_path: Path) -> None:
+    publish = Publish(gitea)
+    op = Op(tmp_path / "op", {"homelab": {"Forgejo Secrets": {"api-token": publish.token, "zot-ci-api": CANARY}}})
+    play = role(tmp_path, PATH=f"{op.on_path()}:{os.environ['PATH']}", OP_SIM_FOLDER=str(op.folder))
+    variables = {
+        "forgejo_actions_secrets_api_url": gitea.url,
+        "forgejo_actions_secrets_vault": "homelab",
+        "forgejo_actions_secrets_zot_ci_repositories": ["eblume/blumeops"],
+    }
+    assert play("-vvv", **variables).changed == 1
+    assert op.commands.count("item get") == 2, "before, and under the lock"
+    assert play("-vvv", **variables).changed == 0
+    assert op.commands.count("item get") == 3
+    assert publish.secrets == {"ZOT_CI_API_KEY": CANARY}
+    assert CANARY not in json.dumps(op.calls)
+    op.behaves("locked")
+    done = play(**variables)
+    assert done.rc != 0
+    assert "unlock it" in done.stdout
+    assert "[ERROR]" in done.stdout
+    assert CANARY not in done.stdout
+
+
 def test_the_role_publishes_from_a_store_and_from_variables_and_shows_no_value(publish: Publish, tmp_path: Path) -> None:
     publish.forge.make_repository("eblume", "cv")
     store = tmp_path / "store.json"
     store.touch(mode=0o600)
     store.write_text(json.dumps({"api-token": publish.token, "zot-ci-api": CANARY}))
-    playbook, inventory = tmp_path / "play.yml", tmp_path / "hosts.yml"
-    role = {"role": "blumeops.zot.forgejo_actions_secrets"}
-    # A host that cannot be reached, and a become that cannot be: neither is needed.
-    playbook.write_text(
-        yaml.safe_dump([{"hosts": "all", "gather_facts": False, "become": True, "become_exe": "/nowhere/sudo", "roles": [role]}])
-    )
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"indri.invalid": None}}}))
-    play = Play(playbook, [inventory], tmp_path / "controller")
+    play = role(tmp_path)
     variables = {
         "forgejo_actions_secrets_api_url": f"{publish.forge.url}/api/v1",
         "forgejo_actions_secrets_token_store": {"kind": "file", "path": str(store), "field": "api-token"},
