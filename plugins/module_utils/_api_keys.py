@@ -179,6 +179,15 @@ def expiry(text: str, now: datetime) -> datetime | None:
     return found
 
 
+def duration(text: str, what: str) -> timedelta:
+    """From such as 90d or 1w12h; raises ZotError, which names ``what`` it was to be."""
+    with contextlib.suppress(ZotError):
+        found = _life(text)
+        if isinstance(found, timedelta):
+            return found
+    raise ZotError(f"{what} is a duration, such as 90d, 12h or 1w2d")
+
+
 def _life(text: str) -> timedelta | datetime | None:
     if text == "never":
         return None

