@@ -18,7 +18,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 from ansible_collections.blumeops.zot.plugins.plugin_utils._publish import Publisher, Reference, declare, diff, read_stores, told
 
 _NAMED = {"name": {"type": "str", "required": True}}
-_SECRET = {**_NAMED, "value": {"type": "raw", "no_log": True}, "store": STORE}
+_SECRET = {**_NAMED, "value": {"type": "raw", "no_log": True}, "store": STORE, "pending": {"type": "bool", "default": False}}
 _SCOPE = {
     "repository": {"type": "str"},
     "organization": {"type": "str"},
@@ -48,7 +48,7 @@ class ActionModule(ZotAction):
 
     def act(self, args: Args, _task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         given = plain(args, "arguments")
-        declarations, warnings = declare(given["scopes"])
+        declarations, warnings = declare(given["scopes"], self._task.check_mode)
         token = Reference.of(given["token_store"]) if given["token_store"] else None
         stored = read_stores([*([token] if token else []), *(ref for one in declarations for ref in one.references)], _open)
         publisher = self._publisher(given, stored[token] if token else given["token"])

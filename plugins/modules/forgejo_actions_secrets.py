@@ -115,6 +115,12 @@ options:
             description: Where the value is kept. Each store is read once for all its fields, and again under the lock.
             type: dict
             suboptions: *store
+          pending:
+            description:
+              - In check mode, that an earlier task would have put another value into O(scopes[].secrets[].store), which is not read then.
+              - It has no effect otherwise.
+            type: bool
+            default: false
       variables:
         description: Actions variables, which are no secrets. They are compared and set; the others of the scope are left alone.
         type: list

@@ -52,11 +52,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that was given, or where it is kept."""
+    """A value that was given, or where it is kept; ``pending`` where only a real run will have made it."""
 
     name: str
     value: str | None = field(default=None, repr=False)
     reference: Reference | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,14 @@ class Declaration:
 
     @property
     def references(self) -> list[Reference]:
-        return [secret.reference for secret in self.secrets if secret.reference]
+        return [secret.reference for secret in self.secrets if secret.reference and not secret.pending]
 
 
-def declare(scopes: t.Iterable[t.Mapping[str, t.Any]]) -> tuple[list[Declaration], list[str]]:
-    """From the option C(scopes), and warnings; raises ZotError. Entries of one scope are merged, so that lists can be put together."""
+def declare(scopes: t.Iterable[t.Mapping[str, t.Any]], check: bool = False) -> tuple[list[Declaration], list[str]]:
+    """From the option C(scopes), and warnings; raises ZotError. Entries of one scope are merged, so that lists can be put together.
+
+    Only a ``check`` has secrets that are pending.
+    """
     found: dict[tuple[str, str, str], Declaration] = {}
     warnings: list[str] = []
     for number, given in enumerate(scopes):
@@ -85,7 +89,7 @@ def declare(scopes: t.Iterable[t.Mapping[str, t.Any]]) -> tuple[list[Declaration
         for place, row in enumerate(given.get("secrets") or []):
             at = f"{where}.secrets[{place}]"
             name = _name(row["name"], at, scope, secrets, warnings)
-            secrets[name] = _secret(name, row, at, scope)
+            secrets[name] = _secret(name, row, at, scope, check)
         for place, row in enumerate(given.get("variables") or []):
             at = f"{where}.variables[{place}]"
             name = _name(row["name"], at, scope, variables, warnings)
@@ -123,12 +127,12 @@ def _name(given: str, at: str, scope: Scope, others: t.Container[str], warnings:
     return name
 
 
-def _secret(name: str, row: t.Mapping[str, t.Any], at: str, scope: Scope) -> Secret:
+def _secret(name: str, row: t.Mapping[str, t.Any], at: str, scope: Scope, check: bool) -> Secret:
     value, store = row.get("value"), row.get("store")
     if (value is None) == (store is None):
         raise ZotError(f"{at}: {name} needs either value or store")
     if store is not None:
-        return Secret(name, reference=Reference.of(store))
+        return Secret(name, reference=Reference.of(store), pending=check and bool(row.get("pending")))
     return Secret(name, _usable(_text(value, at), f"{name} of {scope}"))
 
 
@@ -221,7 +225,7 @@ class Planned:
 
 def plan(declaration: Declaration, values: t.Mapping[str, str], observed: Observed, force: t.Container[str] = ()) -> Planned:
     """What has to be done; a secret whose value is not known to be published is put. Raises ZotError where fingerprints do not fit in."""
-    states = {secret.name: _state(secret.name, values[secret.name], observed, force) for secret in declaration.secrets}
+    states = {secret.name: _state(secret, values.get(secret.name), observed, force) for secret in declaration.secrets}
     if declaration.prune:
         gone = sorted(set(observed.fingerprints.known) - set(states))
         states.update(dict.fromkeys(gone, "pruned"))
@@ -234,15 +238,17 @@ def plan(declaration: Declaration, values: t.Mapping[str, str], observed: Observ
     return planned
 
 
-def _state(name: str, value: str, observed: Observed, force: t.Container[str]) -> str:
+def _state(secret: Secret, value: str | None, observed: Observed, force: t.Container[str]) -> str:
+    name = secret.name
     if observed.names is not None and name not in observed.names:
         return "created"
     if name in observed.doubtful:
         return "unknown"
-    matches = observed.fingerprints.matches(name, value)
+    # What is pending is nothing that was published.
+    matches = observed.fingerprints.matches(name, value or "")
     if matches is None:
         return "unknown"
-    if not matches:
+    if secret.pending or not matches:
         return "rotated"
     return "forced" if name in force else "unchanged"
 
@@ -468,6 +474,8 @@ def _quietly(act: t.Callable[[], None]) -> bool:
 def _values(declaration: Declaration, stored: t.Mapping[Reference, str]) -> dict[str, str]:
     values = {}
     for secret in declaration.secrets:
+        if secret.pending:
+            continue
         value = stored[secret.reference] if secret.reference else secret.value
         values[secret.name] = _usable(value or "", f"{secret.name} of {declaration.scope}")
     return values
