@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 import typing as t
+from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils._api_keys import shown
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
@@ -13,7 +14,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._forgejo import Forge
 from ansible_collections.blumeops.zot.plugins.module_utils._probe import Target
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
 from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, open_store, require
-from ansible_collections.blumeops.zot.plugins.module_utils._transport import sender
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import Sender, sender
 from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 from ansible_collections.blumeops.zot.plugins.plugin_utils._publish import scope_of
@@ -75,7 +76,7 @@ class ActionModule(ZotAction):
             Fields(name, f"{name}-rotation", given["password_field"] or f"{name}-password"),
             target,
             given["username"],
-            sender(given["validate_certs"], given["ca_path"]),
+            _trusting(given),
             policy,
             Rights(tuple(given["repositories"]), tuple(given["may"]), tuple(given["may_not"])),
             [place for forge in given["published_in"] for place in self._places(forge)],
@@ -95,9 +96,16 @@ class ActionModule(ZotAction):
         }
 
     def _places(self, given: dict[str, t.Any]) -> t.Iterator[Place]:
-        reference = given["token_store"]
-        token = given["token"] or require(open_store(reference, run, os.environ), reference.get("field") or "")
-        forge = Forge(given["url"], token, sender(given["validate_certs"], given["ca_path"]), self.clock)
+        reference, token = given["token_store"], given["token"]
+        if reference:
+            token = require(open_store(reference, run, os.environ), reference.get("field") or "")
+        forge = Forge(given["url"], token, _trusting(given), self.clock)
         for number, scope in enumerate(given["scopes"]):
             where = f"published_in.scopes[{number}]"
             yield Place(forge, scope_of(scope, where), portable_name(scope["name"], where)[0])
+
+
+def _trusting(given: dict[str, t.Any]) -> Sender:
+    if given["ca_path"] and not Path(given["ca_path"]).is_file():
+        raise ZotError(f"ca_path: there is no file {given['ca_path']} on the controller")
+    return sender(given["validate_certs"], given["ca_path"])
