@@ -76,6 +76,23 @@ def test_check_mode_tells_the_same_and_writes_nothing(publish):
     assert predicted == publish(("A", CANARY))
 
 
+def test_what_an_earlier_task_would_make_is_foretold_in_a_check_and_published_in_a_run(publish, tmp_path):
+    path = tmp_path / "store.json"
+    store = {"kind": "file", "path": str(path), "field": "key"}
+    scopes = [{"repository": "eblume/blumeops", "secrets": [{"name": "KEY", "store": store, "pending": True}]}]
+    assert publish(scopes=scopes, check=True)["scopes"][0]["created"] == ["KEY"]
+    result = publish(scopes=scopes)
+    assert (result["failed"], "has no field 'key'" in result["msg"]) == (True, True)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({"key": CANARY}))
+    assert publish(scopes=scopes)["scopes"][0]["created"] == ["KEY"]
+    assert publish.secrets == {"KEY": CANARY}
+    predicted = publish(scopes=scopes, check=True)
+    assert (predicted["changed"], predicted["scopes"][0]["rotated"]) == (True, ["KEY"])
+    assert predicted["diff"][0]["before"] == "secret KEY: another value\n"
+    assert publish(scopes=scopes)["changed"] is False
+
+
 def test_token_and_value_may_be_fields_of_one_file(publish, tmp_path):
     path = tmp_path / "store.json"
     path.touch(mode=0o600)

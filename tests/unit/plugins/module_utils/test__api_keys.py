@@ -14,6 +14,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._api_keys import (
     NoApiKeysError,
     RefusedError,
     difference,
+    duration,
     expiry,
     moment,
     plan,
@@ -271,6 +272,27 @@ def test_any_other_expiry_is_refused(text):
 def test_an_expiry_in_the_past_is_refused():
     for text in ("2026-11-25T11:59:59Z", "2026-11-25T12:00:00Z"):
         assert failure(expiry, text, START) == f"expires lies in the past: {text}, and it is 2026-11-25T12:00:00Z by the registry's clock"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90d", timedelta(days=90)),
+        ("12h", timedelta(hours=12)),
+        ("1w2d", timedelta(days=9)),
+        ("1h30m15s", timedelta(hours=1, minutes=30, seconds=15)),
+        ("36500d", timedelta(days=36500)),
+    ],
+)
+def test_a_duration_is_read(text, expected):
+    assert duration(text, "overlap") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "90", "d", "never", "-1h", "+1h", "0d", "0s", "1.5h", "1 d", "90D", "36501d", "9" * 30 + "d", "2027-02-21T00:00:00Z"]
+)
+def test_what_is_no_duration_is_refused_with_what_it_was_to_be(text):
+    assert failure(duration, text, "overlap") == "overlap is a duration, such as 90d, 12h or 1w2d"
 
 
 # --- plans

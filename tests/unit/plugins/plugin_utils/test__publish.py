@@ -282,6 +282,54 @@ def refusing(world, method, what, status):
     return send
 
 
+# --- what an earlier task would have made
+
+
+def pending(world, *names, check=True):
+    """Plan, and of a real run apply, with one secret whose value only a real run has made."""
+    scope = world.scope(*names)
+    scope["secrets"][-1]["pending"] = True
+    declarations, _warnings = declare([scope], check)
+    stored = read_stores([ref for one in declarations for ref in one.references], world.store)
+    publisher = world.publisher()
+    planned = [publisher.plan(one, stored) for one in declarations]
+    return [told(one) for one in (planned if check else map(publisher.apply, planned))]
+
+
+def test_a_value_that_an_earlier_task_would_make_is_not_looked_for_in_a_check(world):
+    (result,) = pending(world, "a", "not_there_yet")
+    assert states(result, "A", "NOT_THERE_YET") == {"A": "created", "NOT_THERE_YET": "created"}
+    assert world.reads == [["a"]]
+    assert world.writes == []
+
+
+def test_a_value_that_an_earlier_task_would_replace_is_rotated_in_a_check(world):
+    world.publish(world.scope("a", "b"))
+    (result,) = pending(world, "a", "b")
+    assert (states(result, "A", "B"), result["changed"]) == ({"A": "unchanged", "B": "rotated"}, True)
+
+
+def test_of_what_is_pending_it_is_said_when_nothing_is_known_of_what_is_there(world):
+    world.publish(world.scope("b"))
+    del world.state.variables[world.state.scope_key(WHERE)][VARIABLE]
+    assert states(pending(world, "b")[0], "B") == {"B": "unknown"}
+
+
+def test_a_real_run_reads_what_the_earlier_task_has_made(world):
+    world.publish(world.scope("a", "b"))
+    assert states(pending(world, "a", "b", check=False)[0], "B") == {"B": "unchanged"}
+    world.stored["b"] = "b-2"
+    assert states(pending(world, "a", "b", check=False)[0], "B") == {"B": "rotated"}
+    assert world.secrets["B"] == "b-2"
+    with pytest.raises(ZotError, match="has no field 'c'"):
+        pending(world, "c", check=False)
+
+
+def test_a_value_that_is_given_is_never_pending():
+    (declaration,), _warnings = declare([secret(pending=True)], check=True)
+    assert (declaration.secrets[0].pending, declaration.secrets[0].value) == (False, CANARY)
+
+
 # --- states
 
 
