@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._forgejo import Forge, portable_name
-from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
-from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, Store, open_store
+from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, open_here
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import sender
 from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
@@ -50,7 +49,7 @@ class ActionModule(ZotAction):
         given = plain(args, "arguments")
         declarations, warnings = declare(given["scopes"], self._task.check_mode)
         token = Reference.of(given["token_store"]) if given["token_store"] else None
-        stored = read_stores([*([token] if token else []), *(ref for one in declarations for ref in one.references)], _open)
+        stored = read_stores([*([token] if token else []), *(ref for one in declarations for ref in one.references)], open_here)
         publisher = self._publisher(given, stored[token] if token else given["token"])
         planned = [publisher.plan(declaration, stored) for declaration in declarations]
         if not self._task.check_mode:
@@ -80,8 +79,4 @@ class ActionModule(ZotAction):
             raise ZotError("lock_lease has to be 60 seconds or more, and lock_wait not negative")
         forge = Forge(given["url"], token, sender(given["validate_certs"], given["ca_path"]), self.clock)
         force = frozenset(portable_name(name, "force")[0] for name in given["force"])
-        return Publisher(forge, _open, os.urandom, given["lock_wait"], given["lock_lease"], force)
-
-
-def _open(spec: t.Mapping[str, t.Any]) -> Store:
-    return open_store(spec, run, os.environ)
+        return Publisher(forge, open_here, os.urandom, given["lock_wait"], given["lock_lease"], force)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, open_here
 from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._cells import TooManyError, matching
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import (
@@ -26,6 +27,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import 
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._loader import UnreadableError, read
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import NEWEST, Release
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._schema import load
+from ansible_collections.blumeops.zot.plugins.plugin_utils._passwords import stored_password
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 
 _SECRET = {"type": "str", "no_log": True}
@@ -33,9 +35,10 @@ _IDENTITY: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "password": _SECRET,
     "api_key": _SECRET,
+    "store": STORE,
     "groups": {"type": "list", "elements": "str", "default": []},
 }
-_ONE_SECRET = [("password", "api_key")]
+_ONE_SECRET = [("password", "api_key", "store")]
 _SPEC: dict[str, t.Any] = {
     "config_path": {"type": "str"},
     "document": {"type": "dict"},
@@ -171,8 +174,10 @@ def _asker(document: Document, given: dict[str, t.Any]) -> Asker:
     if not (_takes_keys(document) if by_key else _takes_passwords(document)):
         wanted = "API keys (http.auth.apikey)" if by_key else "passwords (http.auth.htpasswd or ldap)"
         raise ZotError(f"identities: {name} cannot be asked for, as this configuration takes no {wanted}")
-    secret = str(given["api_key"] if by_key else given["password"])
-    return Asker(member(control_of(document), name, map(str, given["groups"])), secret, by_key)
+    secret = given["api_key"] if by_key else given["password"]
+    if secret is None:
+        secret = stored_password(name, plain(given["store"], "store"), open_here)
+    return Asker(member(control_of(document), name, map(str, given["groups"])), str(secret), by_key)
 
 
 def _require_names(names: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._document import cano
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._files import HTPASSWD_FILE, SESSION_FILE
 from ansible_collections.blumeops.zot.plugins.module_utils._inspect import inspect_content
+from ansible_collections.blumeops.zot.plugins.module_utils._stores import open_here
 from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer import load
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._cells import TooManyError
@@ -27,6 +28,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._config._report impor
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._settings import Desired, SecretFile, build, require_text
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
 from ansible_collections.blumeops.zot.plugins.plugin_utils._htpasswd import htpasswd
+from ansible_collections.blumeops.zot.plugins.plugin_utils._passwords import stored_passwords
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 
 _SECRETS = ("oidc_client_secret", "upstream_passwords", "local_passwords")
@@ -41,6 +43,7 @@ _SPEC: dict[str, t.Any] = {
     "oidc_client_secret": {"type": "str", "no_log": True},
     "upstream_passwords": {"type": "dict", "no_log": True, "default": {}},
     "local_passwords": {"type": "dict", "no_log": True, "default": {}},
+    "local_password_stores": {"type": "dict", "no_log": False, "default": {}},
     "folders": {"type": "list", "elements": "dict", "default": []},
     "owner": {"type": "str"},
     "group": {"type": "str"},
@@ -109,6 +112,10 @@ class ActionModule(ZotAction):
             return files
         passwords = plain(args["local_passwords"], "local_passwords")
         require_text(passwords, "local_passwords")
+        stores = plain(args["local_password_stores"], "local_password_stores")
+        if not self._task.check_mode:
+            wanted = {user: stores[user] for user in users if user in stores and not passwords.get(user)}
+            passwords = {**passwords, **stored_passwords(wanted, open_here)}
         missing = [f"zot_local_passwords['{user}']" for user in users if not passwords.get(user)]
         if missing:
             return [*files, SecretFile(HTPASSWD_FILE, missing)]

@@ -12,8 +12,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._api_keys import show
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._forgejo import Forge, portable_name
 from ansible_collections.blumeops.zot.plugins.module_utils._probe import Target
-from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
-from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, open_store, require
+from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, open_here, require
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Sender, sender
 from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
@@ -65,7 +64,7 @@ class ActionModule(ZotAction):
 
     def act(self, args: Args, _task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         given = plain(args, "arguments")
-        store = open_store(given["store"], run, os.environ)
+        store = open_here(given["store"])
         name = given["store"].get("field")
         if given["store"]["kind"] == "environment" or not name:
             raise ZotError("store: a rotating key needs a store that can be written, 1Password or a file, and a field of it")
@@ -98,7 +97,7 @@ class ActionModule(ZotAction):
     def _places(self, given: dict[str, t.Any]) -> t.Iterator[Place]:
         reference, token = given["token_store"], given["token"]
         if reference:
-            token = require(open_store(reference, run, os.environ), reference.get("field") or "")
+            token = require(open_here(reference), reference.get("field") or "")
         forge = Forge(given["url"], token, _trusting(given), self.clock)
         for number, scope in enumerate(given["scopes"]):
             where = f"published_in.scopes[{number}]"

@@ -16,7 +16,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._runner import Completed, Runner
+from ansible_collections.blumeops.zot.plugins.module_utils._runner import Completed, Runner, run
 
 # One reference to a store in an argument spec; ``field`` is the caller's, a store has any number of them.
 STORE: dict[str, t.Any] = {
@@ -90,6 +90,11 @@ def open_store(spec: t.Mapping[str, t.Any], run: Runner, environ: t.Mapping[str,
                 "wrong_reference", f"the {key} of a store begins with a dash, which op takes for an option: give its ID instead"
             )
     return OnePassword(run, environ, **names)
+
+
+def open_here(spec: t.Mapping[str, t.Any]) -> Store:
+    """With the op and the environment of this very process."""
+    return open_store(spec, run, os.environ)
 
 
 def require(store: Store, name: str) -> str:

@@ -55,12 +55,36 @@ options:
         type: str
         required: true
       password:
-        description: The password. Exactly one of this and O(identities[].api_key) is needed.
+        description: The password. Exactly one of this, O(identities[].api_key) and O(identities[].store) is needed.
         type: str
       api_key:
         description:
           - An API key of that user. Its groups are those of the user's last login, so a difference is only a warning.
         type: str
+      store:
+        description: A store that keeps the password; the controller reads it.
+        type: dict
+        suboptions:
+          kind:
+            description: V(onepassword) is an item, V(file) a JSON object in a file, V(environment) the environment.
+            type: str
+            choices: [onepassword, file, environment]
+            required: true
+          vault:
+            description: The vault. Needed for V(onepassword).
+            type: str
+          item:
+            description: The item. Needed for V(onepassword).
+            type: str
+          account:
+            description: The 1Password account, where C(op) knows several.
+            type: str
+          path:
+            description: The file. Needed for V(file).
+            type: path
+          field:
+            description: The field, or the variable's name.
+            type: str
       groups:
         description: Groups that an identity provider puts the user into; those of the configuration are known.
         type: list

@@ -186,6 +186,13 @@ options:
     description: Mapping of local users to passwords.
     type: dict
     default: {}
+  local_password_stores:
+    description:
+      - Mapping of local users to stores that keep their passwords, each with a C(kind), what names it, and a C(field). A password that
+        is not there yet is made at random; for a user who is no person, and of whom nobody has to know it.
+      - One in O(local_passwords) goes before. In check mode no store is asked.
+    type: dict
+    default: {}
   folders:
     description: As in M(blumeops.zot.zot_host).
     type: list

@@ -35,7 +35,7 @@ class Indri:
             "zot_port": self.port,
             "zot_oidc": {"name": "authentik", "issuer": issuer, "client_id": "zot", "username_claim": "preferred_username"},
             "zot_config_overrides": {},
-            "zot_ci_key_store": {"kind": "file", "path": str(folder / "keys.json"), "field": "zot-ci-api"},
+            "zot_local_password_stores": {"zot-ci": {"kind": "file", "path": str(folder / "keys.json"), "field": "zot-ci-api-password"}},
         }
 
     def play(self, playbook: Path = CHECKOUT / "playbooks" / "provision_indri.yml") -> Play:

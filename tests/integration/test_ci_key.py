@@ -27,6 +27,7 @@ class House:
         self.mac, self.forge, self.op = mac, forge, op
         self.variables: dict[str, t.Any] = {
             "zot_local_users": ["zot-ci"],
+            "zot_local_password_stores": {"zot-ci": {**ITEM, "field": "zot-ci-api-password"}},
             "zot_groups": {"artifact-workloads": ["zot-ci"]},
             "zot_upstreams": [],
             "zot_upstream_passwords": {},
