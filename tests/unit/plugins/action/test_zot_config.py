@@ -228,6 +228,23 @@ def test_the_diff_shows_what_takes_effect(registry):
     assert json.loads(after) == {**document, "extensions": with_sink("(secret)")}
 
 
+def test_a_password_comes_from_its_store_and_is_made_there_once(registry, tmp_path):
+    keys = tmp_path / "keys.json"
+    stores = {"bob": {"kind": "file", "path": str(keys), "field": "bob"}, "nobody": {"kind": "file", "path": "/nowhere/x", "field": "x"}}
+    given = {"settings": {"local_users": ["bob"]}, "local_password_stores": stores}
+    assert registry(check=True, **given)["changed"]
+    assert not keys.exists()
+    assert registry(**given)["changed"]
+    made = json.loads(keys.read_text())["bob"]
+    assert not registry(**given)["changed"]
+    assert not registry(settings={"local_users": ["bob"]}, local_passwords={"bob": made})["changed"]
+    assert registry(local_passwords={"bob": "another"}, **given)["changed"], "one that is given goes before"
+    assert json.loads(keys.read_text()) == {"bob": made}
+    failed = registry(settings={"local_users": ["bob"]}, local_password_stores={"bob": "canary"})
+    assert failed["failed"]
+    assert "canary" not in failed["msg"]
+
+
 def test_the_diff_of_a_virgin_host_begins_empty(registry):
     result = registry(settings={"local_users": ["bob"]}, local_passwords={"bob": "x"})
     names = [f"{registry.config} (effective)", f"{registry.conf}/htpasswd"]

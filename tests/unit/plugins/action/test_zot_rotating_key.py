@@ -11,6 +11,7 @@ from email.utils import formatdate
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.blumeops.zot.plugins.action import forgejo_actions_secrets, zot_rotating_key
+from ansible_collections.blumeops.zot.plugins.module_utils import _stores
 from ansible_collections.blumeops.zot.plugins.module_utils._api_keys import moment
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response
 from ansible_collections.blumeops.zot.plugins.plugin_utils import _rotating_ports
@@ -366,7 +367,7 @@ def test_which_rights_it_needs_may_be_said(house, rights, options):
 
 def test_an_item_of_1password_keeps_all_of_it_and_no_argument_has_a_secret(house, tmp_path, monkeypatch):
     op = Op(tmp_path / "op", {"blumeops": {"Forgejo Secrets": {"api-token": house.token, "zot-ci-api-password": PASSWORD}}})
-    monkeypatch.setattr(zot_rotating_key, "run", op)
+    monkeypatch.setattr(_stores, "run", op)
     places = house.places_with({**ITEM, "field": "api-token"})
     result = house.rotate(store={**ITEM, "field": "zot-ci-api"}, published_in=places)
     assert result["changed"], result
