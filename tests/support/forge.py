@@ -246,7 +246,7 @@ class GiteaForge(Forge):
         login = base64.b64encode(f"{user}:{self.passwords[user]}".encode()).decode()
         headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
         request = standin.Request(method, f"/api/v1{path}", headers, b"" if body is None else json.dumps(body).encode())
-        answer = _forward(self.running.port, request)
+        answer = forward(self.running.port, request)
         if answer.status >= 300:
             raise AssertionError(f"{method} {path}: {answer.status} {answer.body.decode()[:500]}")
         return json.loads(answer.body) if answer.body else None
@@ -331,7 +331,7 @@ class GiteaForge(Forge):
         return "orgs" if self._ask("SELECT 1 FROM user WHERE lower_name = ? AND type = 1", owner.lower()) else "users"
 
 
-def _forward(port: int, request: t.Any) -> t.Any:
+def forward(port: int, request: t.Any) -> t.Any:
     """A request to the real one, as it came."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         hop = ("connection", "content-length", "host", "transfer-encoding", "accept-encoding")
@@ -366,7 +366,7 @@ def real_forge(folder: Path, program: gitea.Program | None = None, seed: Path | 
     server = standin.Server(lambda _request: standin.Answer(503)).start()
     try:
         with gitea.running(program, folder, server.url) as running:
-            server.answer = lambda request: _forward(running.port, request)
+            server.answer = lambda request: forward(running.port, request)
             yield GiteaForge(server, running)
     finally:
         server.close()
