@@ -326,7 +326,7 @@ def test_the_password_may_be_in_another_field(house):
 
 def test_the_key_is_proved_for_the_repositories_that_are_named_and_those_that_are_stored(house):
     house.keep(**{"zot-ci-api-password": PASSWORD})
-    house.rotate(repositories=["blumeops/proof", "blumeops/other"])
+    assert house.rotate(url=f"{URL}/", repositories=["blumeops/proof", "blumeops/other"])["changed"]
     target, who, questions = house.proofs[-1]
     assert (target.url, who.name) == (URL, "zot-ci")
     named = ["blumeops/proof", "blumeops/other"]
