@@ -70,6 +70,18 @@ def test_without_anything_stored_one_call_is_enough(zot):
     assert [call.get("state", "slurp") for call in probe.ran] == ["slurp", "probe"]
 
 
+def test_a_password_may_be_in_a_store(zot, tmp_path):
+    reference = {"kind": "file", "path": str(tmp_path / "keys.json"), "field": "ci"}
+    failed = ask(zot, identities=[{"name": "ci", "store": reference}])
+    assert (failed["failed"], probe.states) == (True, [])
+    assert "has no field 'ci'" in failed["msg"]
+    (tmp_path / "keys.json").touch(mode=0o600)
+    (tmp_path / "keys.json").write_text(json.dumps({"ci": CANARY}))
+    given = ask(zot, identities=[{"name": "ci", "store": reference}])
+    assert given == ask(zot)
+    assert CANARY not in str(given)
+
+
 def test_a_document_may_be_given_and_needs_no_file(zot):
     assert ask(zot, document=zot.config)["wrong"] == []
     assert probe.states == ["probe", "probe"]
