@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from support.forge import standin_forge
 from support.oidc import mock_provider
 
+from rehearsal.ci_key import prove_ci_key, token
 from rehearsal.host import Host, RehearsalError, find_zot
 from rehearsal.proof import CLAIMS, LOGIN, Table, everyday_client, prove_images, prove_keys
 
@@ -60,7 +62,9 @@ def _rehearse(host: Host, stack: ExitStack, table: Table) -> None:
     client = everyday_client()
     _say(f"client: {client.name}{', no other is here' if client.name == 'http' else ', and plain HTTP where the status counts'}")
     issuer = stack.enter_context(mock_provider({LOGIN: CLAIMS})).issuer
-    host.describe(zot, issuer)
+    forge = stack.enter_context(standin_forge("forgejo-14"))
+    host.forge_token = token(forge)
+    host.describe(zot, issuer, forge.url)
 
     _say("provision-indri --tags zot --check --diff, on the virgin host")
     before = host.on_disk()
@@ -80,6 +84,8 @@ def _rehearse(host: Host, stack: ExitStack, table: Table) -> None:
     if zot.standin:
         _say("  the stand-in cannot do the OIDC login: a local user makes the key instead")
     prove_keys(host, zot.standin, table)
+    _say("CI's key, and a stand-in for the forge that gives it to CI")
+    prove_ci_key(host, forge, table)
 
 
 def main() -> int:

@@ -26,11 +26,13 @@ from support.launchd_sim import LaunchctlSim
 from support.zot_binary import free_port, real_zot, release_of, standin_zot
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-HOST_VARS = CHECKOUT / "inventory" / "host_vars" / "indri.yml"
+EXAMPLE = CHECKOUT / "inventory"
+HOST_VARS, GROUP_VARS = EXAMPLE / "host_vars" / "indri.yml", EXAMPLE / "group_vars" / "all.yml"
 DEFAULTS = CHECKOUT / "roles" / "zot" / "defaults" / "main.yml"
 DARWIN = sys.platform == "darwin"
 TIME_SCALE = 20  # how much faster than ours the stand-in's clock is
 LAST_LINES = 40
+FORGE_TOKEN = {"kind": "environment", "field": "FORGE_TOKEN"}
 
 
 class RehearsalError(Exception):
@@ -87,18 +89,22 @@ class Host:
         self.home.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.keys = scratch / "keys.json"
         self.passwords = {user: secrets.token_urlsafe(18) for user in ("zot-ci", "boss")}
         # A session has one launchd, which other rehearsals may use at the same time; the stand-in is our own.
         self.label = f"blumeops.zot.rehearsal.{secrets.token_hex(4)}" if DARWIN else "blumeops.zot.rehearsal"
         self.sim = None if DARWIN else LaunchctlSim(scratch / "launchctl", time_scale=TIME_SCALE)
         self.launchctl = str(self.sim.path) if self.sim else "/bin/launchctl"
+        self.forge_token = ""
         self._playing: subprocess.Popen[str] | None = None
 
-    def describe(self, zot: Zot, issuer: str) -> None:
-        """Write the inventory: the real variables of indri, and what has to differ here."""
+    def describe(self, zot: Zot, issuer: str, forge: str) -> None:
+        """Write the inventory: the real variables of indri, and what has to differ here. The forge's token is in the environment."""
         inventory = self.scratch / "inventory"
-        (inventory / "host_vars").mkdir(parents=True)
-        shutil.copyfile(HOST_VARS, inventory / "host_vars" / "indri.yml")
+        for file in (HOST_VARS, GROUP_VARS):
+            copy = inventory / file.relative_to(EXAMPLE)
+            copy.parent.mkdir(parents=True)
+            shutil.copyfile(file, copy)
         here = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -119,15 +125,27 @@ class Host:
             "zot_groups": {"artifact-workloads": ["zot-ci"], "admins": ["boss"]},
             "zot_oidc": {"name": "rehearsal", "issuer": issuer, "client_id": "zot", "username_claim": "preferred_username"},
             "zot_oidc_client_secret": secrets.token_urlsafe(18),
+            "zot_ci_key_registry": self.url,
+            "zot_ci_key_store": {"kind": "file", "path": str(self.keys), "field": "zot-ci-api"},
+            "zot_ci_key_forge_token_store": FORGE_TOKEN,
+            "forgejo_actions_secrets_api_url": forge,
+            "forgejo_actions_secrets_token_store": FORGE_TOKEN,
+            "forgejo_actions_secrets_zot_ci_store": {"kind": "file", "path": str(self.keys), "field": "zot-ci-api"},
             **zot.variables,
         }
+        self.keys.touch(mode=0o600)
+        self.keys.write_text(json.dumps({"zot-ci-api-password": self.passwords["zot-ci"]}), encoding="utf-8")
         file = self.scratch / "overrides.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(overrides), encoding="utf-8")
 
     def provision(self, *arguments: str) -> int:
         """Play provision_indri as bin/provision-indri does; the number of changes."""
-        argv = ["ansible-playbook", "playbooks/provision_indri.yml", "--tags", "zot", "-i", str(self.scratch / "inventory")]
+        return self.play("provision_indri.yml", "indri", "--tags", "zot", *arguments)
+
+    def play(self, playbook: str, name: str, *arguments: str) -> int:
+        """Play one of the playbooks; the number of changes at the host of that name."""
+        argv = ["ansible-playbook", f"playbooks/{playbook}", "-i", str(self.scratch / "inventory")]
         argv += ["-e", f"@{self.scratch / 'overrides.json'}", *arguments]
         plain = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
         log = self.scratch / "ansible.log"
@@ -136,7 +154,7 @@ class Host:
             self._playing = subprocess.Popen(
                 argv,
                 cwd=CHECKOUT,
-                env={**os.environ, **plain},
+                env={**os.environ, **plain, "FORGE_TOKEN": self.forge_token},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -146,7 +164,7 @@ class Host:
             rc = self._playing.wait()
         self._playing = None
         said = log.read_text(encoding="utf-8", errors="replace")
-        recap = re.search(r"^indri +:.* changed=(\d+) ", said, re.MULTILINE)
+        recap = re.search(rf"^{name} +:.* changed=(\d+) ", said, re.MULTILINE)
         if rc or not recap:
             last = "\n".join(collections.deque(said.splitlines(), LAST_LINES))
             raise RehearsalError(f"ansible-playbook ended with {rc}; its last lines:\n{last}")
