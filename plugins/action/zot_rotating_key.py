@@ -85,7 +85,8 @@ class ActionModule(ZotAction):
         demand = Demand(given["state"] == "renewed", given["state"] == "sole", self._task.check_mode)
         report: Report = drive(rotate(policy, demand, f"{store.where}, field '{name}'"), ports)
         current = report.kept.current
-        key = next((key for key in report.keys if current and key.uuid == current.uuid), None)
+        # One that a check foresees has no secret.
+        key = next((key for key in report.keys if current and current.secret and key.uuid == current.uuid), None)
         return {
             "changed": bool(report.steps),
             "steps": [told(step) for step in report.steps],

@@ -237,7 +237,7 @@ steps:
   type: list
   elements: str
 key:
-  description: The current key, without its secret; null in check mode before there is one.
+  description: The current key, without its secret; null in check mode where it would be a new one.
   returned: success
   type: dict
   contains:

@@ -118,3 +118,22 @@ def test_each_variable_of_the_forge_is_an_option(name, value, found):
 
 def test_the_vault_is_that_of_both_stores():
     assert arguments(zot_ci_key_vault="home")["store"]["vault"] == "home"
+
+
+@pytest.mark.parametrize(
+    ("result", "pending"),
+    [
+        (None, False),
+        ({"changed": False, "skipped": True}, False),
+        ({"changed": True, "key": {"uuid": "1"}}, False),  # only others are revoked
+        ({"changed": True, "key": None}, True),
+    ],
+)
+def test_a_check_of_the_publisher_knows_whether_the_key_would_be_a_new_one(result, pending):
+    """In check mode this role has made nothing: what it registers tells the role that publishes."""
+    (task,) = yaml.safe_load((ROLE / "tasks/main.yml").read_text())
+    publisher, loader = ROLE.parent / "forgejo_actions_secrets", DataLoader()
+    parts = [loader.load_from_file(str(publisher / part / "main.yml"), trusted_as_template=True) for part in ("defaults", "vars")]
+    given = {"forgejo_actions_secrets_zot_ci_repositories": ["a/b"], **({task["register"]: result} if result else {})}
+    (scope,) = Templar(loader, variables={**parts[0], **parts[1], **given}).template(parts[1]["__forgejo_actions_secrets_zot_ci"])
+    assert scope["secrets"][0]["pending"] is pending

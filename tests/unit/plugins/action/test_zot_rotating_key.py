@@ -225,7 +225,7 @@ def test_an_old_key_is_replaced_and_revoked_by_a_run_a_day_after_it_was_publishe
     assert waiting[0]["uuid"] == settled.zot.keys[old]["uuid"]
     settled.zot.now += DAY
     checked = settled.rotate(check=True, published_in=settled.places)
-    assert list(settled.zot.keys) == [old, new]
+    assert (list(settled.zot.keys), checked["key"]["uuid"]) == ([old, new], settled.zot.keys[new]["uuid"])
     done = settled.rotate(published_in=settled.places)
     assert done["steps"] == checked["steps"]
     assert done["steps"] == [
@@ -284,7 +284,7 @@ def test_a_new_key_may_be_asked_for_whatever_its_age(settled):
     old = settled.published
     predicted = settled.rotate(check=True, state="renewed", published_in=settled.places)
     assert predicted["steps"][0] == "make a key, as a new one was asked for"
-    assert predicted["key"]["uuid"] == "(new)"
+    assert predicted["key"] is None
     result = settled.rotate(state="renewed", published_in=settled.places)
     assert len(result["steps"]) == len(predicted["steps"]) == 3
     assert settled.fields["zot-ci-api"] != old
