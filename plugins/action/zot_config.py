@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
+import types
 import typing as t
 from dataclasses import replace
 
@@ -13,23 +16,19 @@ from ansible_collections.blumeops.zot.plugins.module_utils._files import HTPASSW
 from ansible_collections.blumeops.zot.plugins.module_utils._inspect import inspect_content
 from ansible_collections.blumeops.zot.plugins.module_utils._stores import open_here
 from ansible_collections.blumeops.zot.plugins.module_utils._zot import local_url
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer import load
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access._cells import TooManyError
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import Change, table
-from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import changes as changes_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._action import ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._activation import plan
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Facts, Unseen
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._facts import answered, questions
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import Judgement, judge
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._loader import UnreadableError, flatten
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._report import message, shown, told
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._settings import Desired, SecretFile, build, require_text
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
 from ansible_collections.blumeops.zot.plugins.plugin_utils._htpasswd import htpasswd
 from ansible_collections.blumeops.zot.plugins.plugin_utils._passwords import stored_passwords
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
+
+if t.TYPE_CHECKING:
+    from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import Change
+    from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import Facts, Unseen
+    from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import Judgement
 
 _SECRETS = ("oidc_client_secret", "upstream_passwords", "local_passwords")
 _HOST = ("folders", "owner", "group", "file_mode", "run_as", "service_file", "service")
@@ -61,6 +60,11 @@ _SPEC: dict[str, t.Any] = {
 _STARTED_IN = "/"
 
 
+def _late() -> types.ModuleType:
+    """The judge and the access model. Ansible compiles a collection's code anew in each run: theirs is loaded while the host answers."""
+    return importlib.import_module("ansible_collections.blumeops.zot.plugins.plugin_utils._verdict")
+
+
 class ActionModule(ZotAction):
     """See the module's documentation."""
 
@@ -68,6 +72,7 @@ class ActionModule(ZotAction):
     RULES: t.ClassVar = {"mutually_exclusive": [("settings", "document")], "required_one_of": [("settings", "document")]}
 
     def act(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        threading.Thread(target=_late, daemon=True).start()
         release = Release(args["release"])
         folder = args["config_path"].rpartition("/")[0]
         desired = self._desired(args, release, folder)
@@ -79,7 +84,7 @@ class ActionModule(ZotAction):
         _require_confirmed(args, found, changes)
         self._require_secrets(files)
         result: dict[str, t.Any] = {
-            **{key: value for key, value in told(judged, args["advice"]).items() if key not in ("ok", "msg", "release")},
+            **{key: value for key, value in _late().told(judged, args["advice"]).items() if key not in ("ok", "msg", "release")},
             "changed": planned.changed,
             "activation": planned.activation,
             "reasons": list(planned.reasons),
@@ -88,9 +93,9 @@ class ActionModule(ZotAction):
             "diff": [],
         }
         if planned.changed:
-            rights = [{"prepared": f"who may do what:\n{table(changes)}"}] if changes else []
+            rights = [{"prepared": f"who may do what:\n{_late().table(changes)}"}] if changes else []
             result["diff"] = [{"prepared": str(planned)}, *_diff(found, desired, args["config_path"]), *rights]
-        warnings = [str(finding) for finding in shown(judged, args["advice"])]
+        warnings = [str(finding) for finding in _late().shown(judged, args["advice"])]
         if warnings:
             result["warnings"] = warnings
         if planned.changed:
@@ -133,22 +138,22 @@ class ActionModule(ZotAction):
     ) -> Judgement:
         """Raises ZotError with every error. The host is looked at where something is about to change."""
         oidc = (args["settings"] or {}).get("oidc") or {}
-        facts = Facts(oidc_users=oidc.get("users") or (), oidc_images=oidc.get("images") or ())
+        facts = _late().Facts(oidc_users=oidc.get("users") or (), oidc_images=oidc.get("images") or ())
         suppress = plain(args["suppress"], "suppress")
-        judged = judge(desired.document, release, facts, suppress)
+        judged = _late().judge(desired.document, release, facts, suppress)
         if with_facts or not judged.ok:
             facts = self._facts(args, desired, files, judged.unseen, facts, task_vars)
-            judged = judge(desired.document, release, facts, suppress)
+            judged = _late().judge(desired.document, release, facts, suppress)
         if judged.ok:
             return judged
-        problem = f"{message(judged)}\nnothing was changed: mend the settings and run again"
+        problem = f"{_late().message(judged)}\nnothing was changed: mend the settings and run again"
         if judged.refused and self._host("judged", args, desired, files, task_vars)["complaint"] == "":
             codes = _codes(judged)
             problem += (
                 f"\n`zot verify` of {args['binary']} accepts this configuration, so {codes} is wrong here: {_whose_fault(release)}. "
                 f"Until it is mended, suppress {codes} with a reason."
             )
-        raise ZotError(problem, findings=[finding.as_dict() for finding in shown(judged, args["advice"])])
+        raise ZotError(problem, findings=[finding.as_dict() for finding in _late().shown(judged, args["advice"])])
 
     def _stage(
         self, args: dict[str, t.Any], desired: Desired, files: list[SecretFile], judged: Judgement, task_vars: dict[str, t.Any]
@@ -170,7 +175,7 @@ class ActionModule(ZotAction):
         """Files that are about to be written are judged by their content, all others where they lie."""
         folder = args["config_path"].rpartition("/")[0]
         ours = {f"{folder}/{file.name}": file for file in files}
-        asked = questions(unseen, _STARTED_IN)
+        asked = _late().questions(unseen, _STARTED_IN)
         theirs = [(kind, path) for kind, path in asked if path not in ours]
         http = _listens(desired.document)
         found = self._host(
@@ -189,7 +194,7 @@ class ActionModule(ZotAction):
                 answers[f"{kind} {path}"] = _inspected(kind, ours[path])
         port = (found["port"] or "") if args["service"] else None
         known = replace(facts, issuers=found["issuers"], port=port)
-        return answered(known, unseen, _STARTED_IN, answers, here=True, folder_known=True)
+        return _late().answered(known, unseen, _STARTED_IN, answers, here=True, folder_known=True)
 
     def _require_secrets(self, files: list[SecretFile]) -> None:
         missing = [name for file in files for name in file.missing]
@@ -225,8 +230,8 @@ def _whose_fault(release: Release) -> str:
 def _listens(document: dict[str, t.Any]) -> dict[str, t.Any]:
     """The settings of http as zot reads them, in whatever case they are written."""
     try:
-        return mapping(flatten(document).tree.get("http"))
-    except UnreadableError:
+        return mapping(_late().flatten(document).tree.get("http"))
+    except _late().UnreadableError:
         return {}
 
 
@@ -240,12 +245,12 @@ def access_changes(found: dict[str, t.Any], document: dict[str, t.Any], release:
     """How the rights differ from what runs now. Nothing is told where patterns meet in too many ways to be followed."""
     before, record = _running(found), found["record"]
     try:
-        old = load(before, Release(record["release"]) if record and record["proved"] else release) if before is not None else None
+        old = _late().load(before, Release(record["release"]) if record and record["proved"] else release) if before is not None else None
     except ZotError:
         old = None  # what lies there is no configuration
     try:
-        return changes_of(old, load(document, release))
-    except TooManyError:
+        return _late().changes_of(old, _late().load(document, release))
+    except _late().TooManyError:
         return []
 
 
@@ -253,7 +258,7 @@ def _require_confirmed(args: dict[str, t.Any], found: dict[str, t.Any], changes:
     widening = [change for change in changes if change.widens]
     if args["forbid_widening"] and not args["confirm_widening"] and widening and _running(found) is not None:
         raise ZotError(
-            f"this change widens rights, which zot_forbid_widening forbids:\n{table(widening)}nothing was changed: "
+            f"this change widens rights, which zot_forbid_widening forbids:\n{_late().table(widening)}nothing was changed: "
             "narrow the grants, or confirm it once with -e zot_confirm_widening=true",
             access_diff=[change.as_dict() for change in changes],
         )
