@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import tempfile
 import typing as t
 from collections import Counter
@@ -19,26 +20,31 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from support.forge import real_forge, standin_forge
+from ansible_collections.blumeops.zot.plugins.plugin_utils._fingerprints import VARIABLE
+from support.forge import real_forge, standin, standin_forge
 from support.rotation_bed import (
     DAY,
     FAULTS,
     HOUR,
     LEASE,
+    NAME,
     Bed,
     Controller,
     Fault,
     Project,
+    Turns,
     bed,
     configuration,
     leak,
+    renew,
     stopped,
     whole,
 )
+from support.waiting import until
 from support.zot_binary import serving
 from testbed import gitea
 
-from contract.conftest import REPORT, spread
+from contract.conftest import EVERYTHING, REPORT
 from contract.images import push
 
 MINUTES = 600.0
@@ -46,6 +52,12 @@ ORDERS = int(os.environ.get("ROTATION_ORDERS", "25"))
 BUSY = "another publisher has the lock"
 REAL = pytest.param("real", marks=(pytest.mark.real_zot, pytest.mark.real_gitea))
 COUNTS: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session")
+def real_pair(binaries: t.Any) -> bool:
+    """Whether both are there."""
+    return bool(binaries("real") and gitea.find())
 
 
 @pytest.fixture(scope="module", params=["standin", REAL])
@@ -69,9 +81,7 @@ def pair(request: pytest.FixtureRequest, binaries: t.Any) -> t.Iterator[Bed]:
         running = stack.enter_context(serving(zot.path, configuration(folder), folder / "zot"))
         # Something that a key could overwrite.
         push(running.url, "blumeops/proof", "v1", "root:password-of-root")
-        made = stack.enter_context(bed(running, forge, folder))
-        made.real = real
-        yield made
+        yield stack.enter_context(bed(running, forge, folder))
     kinds = f"{'a real' if zot.real else 'a stand-in for'} zot and {'a real Gitea' if program else 'a stand-in for it'}"
     for what, number in COUNTS.items():
         request.config.stash[REPORT].append(f"rotation at {kinds}: {number} {what}")
@@ -165,25 +175,26 @@ def busy_is_fine() -> t.Iterator[None]:
 
 class Point(t.NamedTuple):
     scenario: str
+    store: str
     number: int
     fault: t.Any
 
+    @property
+    def effect(self) -> str:
+        return SCENARIOS[self.scenario].effects.split()[self.number]
+
     def __str__(self) -> str:
-        return f"{self.scenario}-{self.number}-{SCENARIOS[self.scenario].effects.split()[self.number]}-{self.fault.__name__}"
+        return f"{self.scenario}-{self.store}-{self.number}-{self.effect}-{self.fault.__name__}"
 
 
-def points(store: str, *scenarios: str) -> list[Point]:
-    return [
-        Point(name, number, fault)
-        for name in scenarios
-        for number, effect in enumerate(SCENARIOS[name].effects.split())
-        for fault in FAULTS[store if effect == "store" else effect]
-    ]
+def points(store: str, *scenarios: str) -> t.Iterator[Point]:
+    for name in scenarios:
+        for number, effect in enumerate(SCENARIOS[name].effects.split()):
+            yield from (Point(name, store, number, fault) for fault in FAULTS[store if effect == "store" else effect])
 
 
-POINTS = points("store", *SCENARIOS)
-OF_THE_STORE = [point for point in points("op", "due") if point.fault in FAULTS["op"] and point.number in (1, 2)]
-AT_REAL = set(spread(POINTS, 60))
+POINTS = [*points("file", *SCENARIOS), *(point for point in points("op", "due") if point.effect == "store")]
+AT_REAL = POINTS[::3]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -196,26 +207,183 @@ def test_a_whole_run_has_these_effects(pair: Bed, scenario: str) -> None:
 
 def test_at_least_forty_faults_are_made_at_real_ones() -> None:
     assert len(AT_REAL) >= 40
-    assert {point.scenario for point in AT_REAL} == set(SCENARIOS)
-    assert {point.fault for point in AT_REAL} == {point.fault for point in POINTS}
+    assert {(point.scenario, point.number) for point in AT_REAL} == {(point.scenario, point.number) for point in POINTS}
+    assert {point.store for point in AT_REAL} == {"file", "op"}
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
-def test_a_run_that_stops_anywhere_is_finished_by_the_next(pair: Bed, point: Point) -> None:
-    if pair.real and point not in AT_REAL:
-        pytest.skip("one of those that are made at stand-ins only; ZOT_VECTORS=all makes all of them")
-    assert_survives(pair, point)
-
-
-@pytest.mark.parametrize("point", OF_THE_STORE, ids=str)
-def test_a_store_that_fails_loses_no_key(pair: Bed, point: Point) -> None:
-    assert_survives(pair, point, "op")
-
-
-def assert_survives(pair: Bed, point: Point, store: str = "file") -> None:
+def test_a_run_that_stops_anywhere_is_finished_by_the_next(pair: Bed, point: Point, real_pair: bool, request: t.Any) -> None:
+    at_real = request.node.callspec.params["pair"] == "real"
+    if not EVERYTHING and real_pair and at_real is not (point in AT_REAL):
+        pytest.skip("made at the other pair; ZOT_VECTORS=all makes all at both")
     make, run, _effects = SCENARIOS[point.scenario]
-    project = make(pair, store)
-    needed = project.secret if run is whole and make is due else None
+    project = make(pair, point.store)
+    needed = project.secret if make is due else None
     stopped(project, run, Fault(point.number, point.fault))
     COUNTS["fault points"] += 1
     assert_ends_well(project, needed, run)
+
+
+# ---- two at once
+
+TWO = [
+    (virgin, whole, whole),
+    (due, whole, whole),
+    (due, renew, whole),
+    (settled, whole, whole),
+    (leaked, leak, leak),
+    (leaked, leak, whole),
+]
+
+
+@pytest.mark.parametrize("seed", range(ORDERS))
+def test_two_runs_at_once_end_well(pair: Bed, seed: int, real_pair: bool, request: t.Any) -> None:
+    if real_pair and request.node.callspec.params["pair"] != "real" and not EVERYTHING:
+        pytest.skip("tried at the real pair; ZOT_VECTORS=all tries all at both")
+    make, *runs = TWO[seed % len(TWO)]
+    project = make(pair)
+    needed = project.secret if leak not in runs else None
+    chance = random.Random(seed)  # noqa: S311 - an order
+    turns = Turns(chance)
+    skews = chance.choices((-MINUTES, 0.0, MINUTES), k=2)
+    raised = turns.both(
+        *(lambda turn, run=run, skew=skew: project.run(run, turn=turn, skew=skew, wait=30.0) for run, skew in zip(runs, skews))
+    )
+    COUNTS["orders of two runs"] += 1
+    assert len(set(turns.order)) == 2
+    assert all(isinstance(error, ZotError) for error in raised), raised
+    for error in raised:
+        assert BUSY in error.message or (make is virgin and "it is empty: store the value" in error.message)
+    assert_ends_well(project, needed)
+
+
+# ---- what happens behind our back
+
+
+@pytest.mark.parametrize("ahead", [-MINUTES, MINUTES])
+@pytest.mark.parametrize("skew", [-MINUTES, MINUTES])
+def test_clocks_that_differ_by_ten_minutes_do_no_harm(pair: Bed, monkeypatch: pytest.MonkeyPatch, skew: float, ahead: float) -> None:
+    monkeypatch.setattr(pair, "zot_ahead", ahead)
+    project = due(pair)
+    needed, project.skew = project.secret, skew
+    report = project.run(whole)
+    assert abs(report.skew.total_seconds() - (ahead - skew)) < MINUTES / 10
+    assert_ends_well(project, needed)
+
+
+def test_a_stored_key_that_expired_is_replaced_by_the_password(pair: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = virgin(pair)
+    with monkeypatch.context() as context:
+        context.setattr(pair, "life", 4.0)
+        project.run(whole)
+    expired = project.secret
+    pair.clock.leap(91 * DAY)
+    assert until(lambda: project.job() == 401)
+    project.run(whole)
+    assert project.secret != expired
+    project.dead.clear()  # it was in the forge until then
+    assert_ends_well(project)
+
+
+def test_a_key_that_was_revoked_is_replaced_by_the_password(pair: Bed) -> None:
+    project = settled(pair)
+    project.by_hand().revoke(project.kept.current.uuid)
+    assert project.job() == 401
+    project.run(whole)
+    project.dead.clear()
+    assert_ends_well(project)
+
+
+def test_a_key_that_was_revoked_while_it_was_the_only_login_is_one_clear_error(pair: Bed) -> None:
+    project = settled(pair)
+    project.store.write({project.fields.password: None})
+    project.by_hand().revoke(project.kept.current.uuid)
+    said = assert_refused(project, whole)
+    assert "the key, which expired or was revoked, were refused; put a password or a key there that works, and run again" in said
+    project.store.write({project.fields.password: project.password})
+    project.run(whole)
+    project.dead.clear()
+    assert_ends_well(project)
+
+
+def test_a_key_that_a_person_put_there_is_recognized_and_renews_itself(pair: Bed) -> None:
+    project = pair.project(password=False)
+    secret = project.key_of_a_person()
+    project.store.write({project.fields.key: secret})
+    assert [type(step).__name__ for step in project.run(whole).steps] == ["Adopt"]
+    assert (project.secret, project.kept.current.uuid) == (secret, pair.minted[secret])
+    pair.clock.leap(61 * DAY)
+    assert_ends_well(project, secret)
+    assert project.alive() == {project.kept.current.uuid}
+
+
+def test_an_item_that_is_locked_is_one_clear_error(pair: Bed) -> None:
+    project = due(pair, "op")
+    needed = project.secret
+    project.op.behaves({"fault": "locked", "times": None})
+    assert "unlock it, and allow what it asks" in assert_refused(project, whole)
+    project.op.behaves()
+    assert project.secret == needed
+    assert_ends_well(project, needed)
+
+
+@pytest.mark.parametrize("left", [None, "nonsense", '{"version": 99}'])
+def test_a_fingerprint_that_was_deleted_or_changed_is_published_again(pair: Bed, left: str | None) -> None:
+    project = settled(pair)
+    before = project.secret
+    forge = project.controller().forge
+    if left is None:
+        assert forge.delete_variable(project.place, VARIABLE)
+    else:
+        forge.set_variable(project.place, VARIABLE, left)
+    controller = project.controller()
+    whole(controller)
+    assert " ".join(controller.effects[-4:]) == PUBLISHING
+    assert project.secret == before
+    assert_ends_well(project)
+
+
+def test_a_secret_that_somebody_deleted_is_published_again(pair: Bed) -> None:
+    project = settled(pair)
+    assert project.controller().forge.delete_secret(project.place, NAME)
+    assert project.secret is None
+    project.run(whole)
+    assert project.secret == project.kept.current.secret
+    assert_ends_well(project)
+
+
+def test_without_the_forge_nothing_is_begun(pair: Bed) -> None:
+    """Whether a key is still needed cannot be told."""
+    project = due(pair)
+    needed = project.secret
+    pair.forge.fail(503, times=99)
+    assert "answers 503 to 4 tries" in assert_refused(project, whole)
+    pair.heal()
+    assert_ends_well(project, needed)
+
+
+def test_without_zot_nothing_is_begun(pair: Bed) -> None:
+    project = due(pair)
+    needed = project.secret
+    pair.front.faults.append(standin.Fault(times=99))
+    assert "gives no answer to the request to list the keys" in assert_refused(project, whole)
+    pair.heal()
+    assert_ends_well(project, needed)
+
+
+def test_a_revoked_token_of_the_forge_is_one_clear_error(pair: Bed) -> None:
+    project = due(pair)
+    pair.forge.revoke(project.token)
+    assert "does not know the token (401): it is revoked, expired or mistyped" in assert_refused(project, whole)
+    assert project.job() == 200
+
+
+def assert_refused(project: Project, run: t.Callable[[Controller], t.Any]) -> str:
+    """It changes nothing; what it says has no secret in it."""
+    controller = project.controller()
+    with pytest.raises(ZotError) as raised:
+        run(controller)
+    assert controller.effects == []
+    for secret in (*project.bed.minted, project.token, project.password):
+        assert secret not in raised.value.message
+    return raised.value.message

@@ -7,7 +7,7 @@
         made.clock.leap(DAYS * 61)
 
 Servers and controllers tell one time, which passes as everywhere, and leaps when a test says so: what zot tells of its keys is moved on
-its way, so that a key that was made before a leap is as old as it should be. Only a key's real end stays where it is.
+its way, so that a key that was made before a leap is as old as it should be. Only the moment from which zot refuses a key is none of ours.
 
 Each `Project` has a user of zot, a repository of the forge and a store of its own. Whatever a `Controller` does outside goes through
 `Controller.outside` or `Controller.effect`: there it is counted, made to fail, stopped, or made to wait for another one's turn.
@@ -53,7 +53,6 @@ POLICY = Policy()
 OWNER, NAME = "eblume", "ZOT_CI_API_KEY"
 USERS = 400
 ALWAYS = 1_000_000
-_MOMENTS = ("createdAt", "lastUsed", "expirationDate")
 
 
 class Clock:
@@ -84,15 +83,17 @@ class KilledError(BaseException):
 
 
 class Bed:
-    """``zot_ahead`` are seconds that zot's clock is ahead of the forge's, ``life`` the seconds until the next key really ends."""
+    """``zot_ahead`` are seconds that zot's clock is ahead of the forge's, ``life`` those after which a new key really ends, where a test
+    will leap to its end; ``minted`` are the keys by their secrets.
+    """
 
     def __init__(self, running: Serving, forge: Forge, folder: Path) -> None:
         self.running, self.forge, self.folder = running, forge, folder
         self.clock = Clock()
         self.zot_ahead = 0.0
         self.life: float | None = None
-        self.real = False
         self.minted: dict[str, str] = {}
+        self._ends: dict[str, str] = {}
         self._numbers = itertools.count()
         self.front = standin.Server(self._ask_zot).start()
         _tells(self.front, lambda: self.clock.time() + self.zot_ahead)
@@ -106,36 +107,33 @@ class Bed:
         self.forge.heal()
 
     def _ask_zot(self, request: t.Any) -> t.Any:
-        """What zot answers, in this time. The secret of each new key is noted."""
+        """What zot answers, in this time. The secret of each new key is noted, and when it should end."""
         if not request.path.startswith(PATH):
             return forward(self.running.port, request)
+        asked = json.loads(request.body or b"{}")
         if request.method == "POST":
-            asked = json.loads(request.body)
-            end = moment_of(asked["expirationDate"])
-            real = datetime.now(timezone.utc) + timedelta(seconds=self.life) if self.life else self._moved(end, -1)
-            request = request._replace(body=json.dumps({**asked, "expirationDate": text_of(real)}).encode())
+            life = self.life or moment_of(asked["expirationDate"]).timestamp() - self.clock.ahead() - self.zot_ahead - time.time()
+            end = datetime.fromtimestamp(time.time() + life, timezone.utc)
+            request = request._replace(body=json.dumps({**asked, "expirationDate": text_of(end)}).encode())
         answer = forward(self.running.port, request)
         if answer.status not in (200, 201) or not answer.body.startswith(b"{"):
             return answer
         found = json.loads(answer.body)
-        if "apiKey" in found:
+        if request.method == "POST":
             self.minted[found["apiKey"]] = found["uuid"]
-        for key in [found, *found.get("apiKeys", [])]:
-            ahead = key.get("createdAt") and self.clock.ahead(moment_of(key["createdAt"]).timestamp())
-            for name in _MOMENTS:
-                if key.get(name) and (when := moment_of(key[name])):
-                    own = ahead if name == "expirationDate" else self.clock.ahead(when.timestamp())
-                    key[name] = (when + timedelta(seconds=own + self.zot_ahead)).isoformat()
+            self._ends[found["uuid"]] = asked["expirationDate"]
+        for key in [found] if request.method == "POST" else found["apiKeys"]:
+            key["expirationDate"] = self._ends[key["uuid"]]
+            for name in ("createdAt", "lastUsed"):
+                if when := moment_of(key[name]):
+                    key[name] = (when + timedelta(seconds=self.clock.ahead(when.timestamp()) + self.zot_ahead)).isoformat()
         return answer._replace(body=json.dumps(found).encode())
-
-    def _moved(self, when: datetime, sign: int) -> datetime:
-        return when + sign * timedelta(seconds=self.clock.ahead() + self.zot_ahead)
 
 
 def _tells(server: t.Any, clock: t.Callable[[], float]) -> None:
     """The server's answers have this time in their Date."""
     handler = server._http.RequestHandlerClass
-    handler.date_time_string = lambda _self, timestamp=None: email.utils.formatdate(clock(), usegmt=True)
+    handler.date_time_string = lambda _self, _timestamp=None: email.utils.formatdate(clock(), usegmt=True)
 
 
 def configuration(folder: Path) -> dict[str, t.Any]:
@@ -169,7 +167,10 @@ def bed(running: Serving, forge: Forge, folder: Path) -> t.Iterator[Bed]:
 
 
 class Project:
-    """Whose key it is, where it is kept and where it is published; ``dead`` are moments at which CI had a key that zot refuses."""
+    """Whose key it is, where it is kept and where it is published.
+
+    ``skew`` is its controllers'; ``dead`` are moments at which CI had a key that zot refuses.
+    """
 
     def __init__(self, bed: Bed, number: int, store: str = "file", password: bool = True) -> None:
         self.bed, self.number = bed, number
@@ -186,6 +187,8 @@ class Project:
         self.store = open_store(self.spec, self.run_op, {})
         if password:
             self.store.write({self.fields.password: _password(number)})
+        self.place = Scope("repository", OWNER, self.repository)
+        self.skew = 0.0
         self.dead: list[str] = []
 
     def run_op(self, argv: list[str], _timeout: float = 30, *, stdin: bytes = b"") -> Completed:
@@ -212,10 +215,16 @@ class Project:
     def kept(self) -> Kept:
         return Kept.read(self.stored.get(self.fields.key), self.stored.get(self.fields.rest), "the store")
 
+    @property
+    def password(self) -> str:
+        return _password(self.number)
+
+    def by_hand(self, url: str = "") -> ApiKeys:
+        """What the owner may do, without a key."""
+        return ApiKeys(url or self.bed.running.url, self.owner, self.password, sender())
+
     def keys(self) -> list[ApiKey]:
-        """As the owner sees them. No key is used for that."""
-        told = ApiKeys(self.bed.running.url, self.owner, _password(self.number), sender())
-        return told.listed()
+        return self.by_hand().listed()
 
     def alive(self) -> set[str]:
         return {key.uuid for key in self.keys() if not key.expired}
@@ -239,15 +248,15 @@ class Project:
     # ---- what happens to it
 
     def controller(self, **options: t.Any) -> Controller:
-        return Controller(self, **options)
+        return Controller(self, **{"skew": self.skew, **options})
 
     def run(self, what: t.Callable[[Controller], t.Any], **options: t.Any) -> t.Any:
         return what(self.controller(**options))
 
     def key_of_a_person(self, label: str = "laptop") -> str:
         """Its secret."""
-        keys = ApiKeys(self.bed.front.url, self.owner, _password(self.number), sender())
-        return keys.mint(label, datetime.now(timezone.utc) + timedelta(seconds=self.bed.clock.ahead() + 90 * DAY))[1]
+        end = datetime.fromtimestamp(self.bed.clock.time() + 90 * DAY, timezone.utc)
+        return self.by_hand(self.bed.front.url).mint(label, end)[1]
 
 
 # ---- controllers
@@ -261,7 +270,10 @@ class Fault(t.NamedTuple):
 
 
 class Controller:
-    """A process that rotates and publishes. ``skew`` are seconds that its clock is ahead; ``turn`` returns when it may go on."""
+    """A process that rotates and publishes.
+
+    ``skew`` are seconds that its clock is ahead, ``wait`` those for which it waits for a lock; ``turn`` returns when it may go on.
+    """
 
     def __init__(
         self,
@@ -269,22 +281,22 @@ class Controller:
         fault: Fault | None = None,
         skew: float = 0.0,
         turn: t.Callable[[], None] = lambda: None,
-        policy: Policy = POLICY,
+        wait: float = 3.0,
     ) -> None:
-        self.project, self.policy = project, policy
+        self.project = project
         self.effects: list[str] = []
         self.killed = False
         self._fault, self._skew, self._turn = fault, skew, turn
         self._remote = sender()
         bed = project.bed
-        forge = ForgeClient(bed.forge.url, project.token, self._sending(bed.forge.server, _of_forge), self)
-        place = Place(forge, Scope("repository", OWNER, project.repository), NAME)
+        self.forge = ForgeClient(bed.forge.url, project.token, self._sending(bed.forge.server, _of_forge), self)
+        place = Place(self.forge, project.place, NAME)
         rights = Rights(("blumeops/proof",))
         target = Target(bed.front.url)
         store = self.opened()
         send = self._sending(bed.front, _of_zot)
-        self.ports = _Ports(self, store, project.fields, target, project.owner, send, policy, rights, [place], self, os.urandom)
-        self.publisher = Publisher(forge, self.opened, os.urandom, lease=LEASE)
+        self.ports = _Ports(self, store, project.fields, target, project.owner, send, POLICY, rights, [place], self, os.urandom)
+        self.publisher = Publisher(self.forge, self.opened, os.urandom, wait, LEASE)
 
     # As a clock
 
@@ -300,7 +312,7 @@ class Controller:
     # What it does
 
     def rotate(self, demand: Demand | None = None) -> Report:
-        return drive(rotate(self.policy, demand or Demand(), "the store"), self.ports)
+        return drive(rotate(POLICY, demand or Demand(), "the store"), self.ports)
 
     def publish(self) -> None:
         secret = {"name": NAME, "store": {**self.project.spec, "field": self.project.fields.key}}
@@ -396,7 +408,8 @@ def whole(controller: Controller) -> Report:
     return report
 
 
-def renewing(controller: Controller) -> Report:
+def renew(controller: Controller) -> Report:
+    """The same with zot_ci_key_state: renewed."""
     report = controller.rotate(Demand(renew=True))
     controller.publish()
     return report
@@ -404,7 +417,7 @@ def renewing(controller: Controller) -> Report:
 
 def leak(controller: Controller) -> Report:
     """playbooks/revoke_keys.yml."""
-    renewing(controller)
+    renew(controller)
     return controller.rotate(Demand(sole=True))
 
 
@@ -476,7 +489,7 @@ KILLS = (kill_before, kill_after)
 FAULTS: dict[str, tuple[t.Any, ...]] = {
     "mint": (*KILLS, error_500, answer_lost, down),
     "revoke": (*KILLS, error_500, answer_lost, down),
-    "store": (*KILLS, store_fails, store_fails_after),
+    "file": (*KILLS, store_fails, store_fails_after),
     "op": (*KILLS, store_fails, store_fails_after, store_loses, store_locked),
     "lock": (*KILLS, error_500, answer_lost, down, down_after),
     "publish": (*KILLS, error_500, answer_lost, down, down_after),
