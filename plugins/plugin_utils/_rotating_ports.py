@@ -51,7 +51,7 @@ class Place:
 
 
 class RealPorts:
-    """See `Ports`. ``target`` is the registry, ``owner`` whose keys these are."""
+    """See `Ports`. ``target`` is the registry, ``owner`` whose keys these are. Raises ZotError where they cannot be."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class RealPorts:
     ) -> None:
         self._store, self._fields, self._target, self._owner, self._send = store, fields, target, owner, send
         self._policy, self._rights, self._places, self._clock, self._randomness = policy, rights, places, clock, randomness
+        ApiKeys(target.url, owner, "none", send)  # refuses what is no address or name, also for a check that asks nothing
 
     def read(self) -> tuple[str | None, str | None, str | None]:
         names = (self._fields.key, self._fields.rest, self._fields.password)
