@@ -29,7 +29,7 @@ def arguments(**given):
     variables, vars_of_role, tasks = (
         loader.load_from_file(str(ROLE / part / "main.yml"), trusted_as_template=True) for part in ("defaults", "vars", "tasks")
     )
-    (task,) = tasks
+    task = tasks[0]
     templar = Templar(loader, variables={**variables, **vars_of_role, "omit": "omitted", **given})
     rendered = plain(templar.template(task["blumeops.zot.zot_rotating_key"]), "arguments")
     wanted = {name: value for name, value in rendered.items() if value != "omitted"}
@@ -131,7 +131,7 @@ def test_the_vault_is_that_of_both_stores():
 )
 def test_a_check_of_the_publisher_knows_whether_the_key_would_be_a_new_one(result, pending):
     """In check mode this role has made nothing: what it registers tells the role that publishes."""
-    task, _told = yaml.safe_load((ROLE / "tasks/main.yml").read_text())
+    task, *_rest = yaml.safe_load((ROLE / "tasks/main.yml").read_text())
     publisher, loader = ROLE.parent / "forgejo_actions_secrets", DataLoader()
     parts = [loader.load_from_file(str(publisher / part / "main.yml"), trusted_as_template=True) for part in ("defaults", "vars")]
     given = {"forgejo_actions_secrets_zot_ci_repositories": ["a/b"], **({task["register"]: result} if result else {})}
