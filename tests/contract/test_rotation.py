@@ -25,7 +25,6 @@ from support.forge import real_forge, standin, standin_forge
 from support.rotation_bed import (
     DAY,
     FAULTS,
-    HOUR,
     LEASE,
     NAME,
     Bed,
@@ -33,6 +32,7 @@ from support.rotation_bed import (
     Fault,
     Project,
     Turns,
+    assert_settles,
     bed,
     configuration,
     leak,
@@ -134,9 +134,7 @@ SCENARIOS = {
 }
 
 
-def assert_ends_well(
-    project: Project, needed: str | None = None, run: t.Callable[[Controller], t.Any] = whole, alone: bool = True
-) -> None:
+def assert_ends_well(project: Project, needed: str | None = None, run: t.Callable[[Controller], t.Any] = whole, alone: bool = True) -> None:
     """``needed`` is the secret that a job began with; ``run`` is what is done again.
 
     Of two that are not ``alone`` each may make a key, and the store keeps one of them, not always the later one; the other one goes.
@@ -155,15 +153,7 @@ def assert_ends_well(
     if run is leak:
         assert project.alive() == {current.uuid}
     assert needed is None or project.job(needed) == 200
-    clock.leap(27 * HOUR)
-    project.run(whole)
-    assert project.kept.current == current
-    assert project.ours() == {current.uuid}
-    assert project.job() == 200
-    again = project.controller()
-    assert whole(again).steps == ()
-    assert again.effects == []
-    assert project.dead == []
+    assert_settles(project)
 
 
 @contextlib.contextmanager

@@ -87,14 +87,14 @@ class Bed:
     will leap to its end; ``minted`` are the keys by their secrets.
     """
 
-    def __init__(self, running: Serving, forge: Forge, folder: Path) -> None:
+    def __init__(self, running: Serving, forge: Forge, folder: Path, numbers: t.Iterator[int] | None = None) -> None:
         self.running, self.forge, self.folder = running, forge, folder
         self.clock = Clock()
         self.zot_ahead = 0.0
         self.life: float | None = None
         self.minted: dict[str, str] = {}
         self._ends: dict[str, str] = {}
-        self._numbers = itertools.count()
+        self._numbers = numbers or itertools.count()
         self.front = standin.Server(self._ask_zot).start()
         _tells(self.front, lambda: self.clock.time() + self.zot_ahead)
         _tells(forge.server, self.clock.time)
@@ -158,8 +158,9 @@ def _password(number: int) -> str:
 
 
 @contextlib.contextmanager
-def bed(running: Serving, forge: Forge, folder: Path) -> t.Iterator[Bed]:
-    made = Bed(running, forge, folder)
+def bed(running: Serving, forge: Forge, folder: Path, numbers: t.Iterator[int] | None = None) -> t.Iterator[Bed]:
+    """``numbers`` are those of its projects, where other beds at the same zot have some too."""
+    made = Bed(running, forge, folder, numbers)
     try:
         yield made
     finally:
@@ -419,6 +420,22 @@ def leak(controller: Controller) -> Report:
     """playbooks/revoke_keys.yml."""
     renew(controller)
     return controller.rotate(Demand(sole=True))
+
+
+def assert_settles(project: Project) -> None:
+    """The invariants, once nobody needs an old key any more: no other key of ours is alive, and one more run changes nothing."""
+    current = project.kept.current
+    assert current
+    project.bed.clock.leap(27 * HOUR)
+    project.run(whole)
+    assert project.kept.current == current
+    assert project.secret == current.secret
+    assert project.ours() == {current.uuid}
+    assert project.job() == 200
+    again = project.controller()
+    assert whole(again).steps == ()
+    assert again.effects == []
+    assert project.dead == []
 
 
 # ---- faults
