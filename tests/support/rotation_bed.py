@@ -53,6 +53,8 @@ POLICY = Policy()
 OWNER, NAME = "eblume", "ZOT_CI_API_KEY"
 USERS = 400
 ALWAYS = 1_000_000
+# About as often does a run get outside.
+_LENGTH = 40
 
 
 class Clock:
@@ -531,10 +533,15 @@ def stopped(project: Project, what: t.Callable[[Controller], t.Any], fault: Faul
 
 
 class Turns:
-    """Threads of which one goes on at a time, until it next gets outside; ``chance`` says which."""
+    """Two threads of which one goes on at a time, until it next gets outside; ``chance`` says which.
 
-    def __init__(self, chance: random.Random) -> None:
+    With some ``switches`` one goes on as long as it can, and they change places that often: so one does much while the other stands still.
+    """
+
+    def __init__(self, chance: random.Random, switches: int = 0) -> None:
         self._chance, self._favoured = chance, chance.random()
+        self._first = chance.randrange(2)
+        self._switches = sorted(chance.sample(range(1, _LENGTH), switches))
         self._changed = threading.Condition()
         self._waiting: set[int] = set()
         self._running: set[int] = set()
@@ -581,8 +588,12 @@ class Turns:
             assert self._changed.wait_for(lambda: self._next is None and not self._running, 120)
             if not self._waiting:
                 return False
-            ready = sorted(self._waiting)
-            self._next = ready[self._chance.random() < self._favoured] if len(ready) > 1 else ready[0]
+            self._next = self._choose() if len(self._waiting) > 1 else next(iter(self._waiting))
             self.order.append(self._next)
             self._changed.notify_all()
             return True
+
+    def _choose(self) -> int:
+        if not self._switches:
+            return int(self._chance.random() < self._favoured)
+        return (self._first + sum(at <= len(self.order) for at in self._switches)) % 2
