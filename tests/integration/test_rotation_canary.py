@@ -7,7 +7,9 @@ import base64
 import contextlib
 import json
 import re
+import shutil
 import subprocess
+import tempfile
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +65,9 @@ class Life:
         self.secrets: set[str] = set()
         self.output = ""
         self.processes: set[bytes] = set()
-        for name in ("callbacks", "person", "tmp"):
+        # Python makes sockets there, whose names may not be long.
+        self.tmp = Path(tempfile.mkdtemp(prefix="life-"))
+        for name in ("callbacks", "person"):
             (self.folder / name).mkdir()
         (self.folder / "callbacks" / "everything.py").write_text(CALLBACK)
         self.learn()
@@ -82,7 +86,7 @@ class Life:
             "PATH": f"{op.on_path()}:/usr/bin:/bin",
             "OP_SIM_FOLDER": str(op.folder),
             "HOME": str(self.folder / "person"),
-            "TMPDIR": str(self.folder / "tmp"),
+            "TMPDIR": str(self.tmp),
             "ANSIBLE_LOG_PATH": str(self.folder / "ansible.log"),
             "ANSIBLE_DISPLAY_TRACEBACK": "always",
             "ANSIBLE_CALLBACK_PLUGINS": str(self.folder / "callbacks"),
@@ -113,8 +117,8 @@ class Life:
 
     def assert_told_nothing(self) -> None:
         """Each secret as it is, and as it goes over the wire."""
-        files = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
-        seen = {str(path.relative_to(self.folder)): data for path, data in files.items()}
+        files = {path: path.read_bytes() for top in (self.folder, self.tmp) for path in top.rglob("*") if path.is_file()}
+        seen = {str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path): data for path, data in files.items()}
         holders = {name for secret in self.secrets for form in forms(secret) for name, data in seen.items() if form in data}
         holders |= {name for name, data in seen.items() if KEY.search(data)}
         assert holders == {STORE}
@@ -135,7 +139,9 @@ def life(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
     with standin_forge() as forge:
         forge.make_repository("eblume", "blumeops")
         token = forge.token("eblume", "write:repository")
-        yield Life(House(mac, forge, Op(mac.folder / "op", {"blumeops": {"Forgejo Secrets": {"api-token": token}}})))
+        lived = Life(House(mac, forge, Op(mac.folder / "op", {"blumeops": {"Forgejo Secrets": {"api-token": token}}})))
+        yield lived
+        shutil.rmtree(lived.tmp)
 
 
 def test_the_secrets_of_a_whole_life_are_in_the_store_alone(life: Life) -> None:

@@ -284,7 +284,7 @@ def _whole(value: t.Any) -> int:
         return 0
     if isinstance(value, str):
         return _go.parse_int(value)
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float)) and math.isfinite(value):
         return int(value)
     raise ValueError("type")
 

@@ -112,6 +112,15 @@ def test_a_changed_document(document: dict[str, t.Any], release: Release) -> Non
     require_answer(document, release)
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1e300])
+def test_a_number_without_end_may_stand_anywhere(number: float) -> None:
+    """YAML and TOML have them."""
+    for place in PLACES:
+        made: dict[str, t.Any] = {}
+        put(made, place, number)
+        require_answer(made, Release("2.1.20"))
+
+
 @FUZZ
 @given(documents(), st.sampled_from(RELEASES), st.sampled_from(["json", "yaml", "toml", ""]), st.randoms(use_true_random=False))
 def test_a_changed_text(document: dict[str, t.Any], release: Release, ending: str, chance: random.Random) -> None:
