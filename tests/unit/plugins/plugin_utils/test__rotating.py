@@ -276,6 +276,20 @@ def test_a_revoked_key_that_still_works_is_not_kept_secret() -> None:
         finish(whole(Demand()), Deaf(settled()))
 
 
+def test_a_run_that_was_overtaken_undoes_its_own_key_and_nothing_of_the_other() -> None:
+    world = due()
+
+    class Overtaken(Controller):
+        def mint(self, login: str, now: datetime.datetime) -> Any:
+            made = super().mint(login, now)
+            ran(world, name="b")
+            return made
+
+    assert names(finish(whole(Demand()), Overtaken(world))) == []
+    assert (world.kept().current.uuid[0], {uuid[0] for uuid in world.keys}) == ("b", {"b", "z"})
+    assert_ends_well(world)
+
+
 # ---- asked for
 
 
