@@ -31,7 +31,7 @@ from pathlib import Path
 
 from support.waiting import until
 
-from testbed import _common
+from testbed import _common, golang
 from testbed._common import BedError
 
 VERSION = "1.27.3"
@@ -62,9 +62,7 @@ class Program:
 
 
 def cache() -> Path:
-    """Gitea refuses to run as root, and who runs it instead may not look into root's home."""
-    home = Path("/var/cache") if os.geteuid() == 0 else Path.home() / ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home) / "blumeops.zot" / f"gitea-{VERSION}"
+    return golang.cache() / f"gitea-{VERSION}"
 
 
 def find() -> Program | None:
@@ -283,12 +281,12 @@ def make_seed(program: Program, folder: Path) -> Path:
     return folder / "data"
 
 
-def main() -> int:
+def main(words: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m testbed.gitea", description="Print the path of a real Gitea, built first if there is none."
     )
     parser.add_argument("--find", action="store_true", help="do not build")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     try:
         found = find() or (None if options.find else build())
     except (BedError, OSError, subprocess.SubprocessError) as error:

@@ -66,14 +66,14 @@ def test_one_that_is_named_goes_before_the_cache_and_the_cache_before_path(progr
 def test_a_build_is_kept(program: t.Callable[[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program("bin/go", GO)
     _module(tmp_path)
-    assert gitea.main() == 0
+    assert gitea.main([]) == 0
     built = gitea.cache() / "gitea"
     assert capsys.readouterr().out.strip() == str(built)
     assert built.read_text(encoding="utf-8") == "made\n"
     assert sorted(path.name for path in (gitea.cache() / "share").iterdir()) == sorted(gitea.STATIC)
     assert (gitea.cache() / "share" / "options" / "file").stat().st_mode & 0o044 == 0o044
     program("bin/go", "exit 1")
-    assert gitea.main() == 0, "it is built once"
+    assert gitea.main([]) == 0, "it is built once"
     assert sorted(path.name for path in gitea.cache().parent.iterdir()) == ["gitea-" + gitea.VERSION, "gitea.lock"]
 
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_built_says_why_and_leaves_nothing(
     with pytest.raises(BedError, match=told):
         gitea.build()
     assert not list((tmp_path / "cache").rglob("gitea-*"))
-    assert gitea.main() == 1
+    assert gitea.main([]) == 1
     assert "No real Gitea can be built: " in capsys.readouterr().err
 
 
