@@ -119,8 +119,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import files
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
-from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import files
 
 
 def mirror_files(
@@ -144,7 +144,7 @@ def mirror_files(
         version = int(version) if isinstance(version, str) and version in ("2", "3") else version
         given, reached = plain(upstreams, "upstreams"), plain(registry, "registry")
         made = files(upstreams=given, registry=reached, existing=texts, config_version=version, **names)
-        return [file._asdict() for file in made]
+        return [{"path": file.path, "content": file.content, "mode": file.mode} for file in made]
     except ZotError as error:
         raise AnsibleFilterError(error.message) from None
 

@@ -8,7 +8,7 @@ import tomllib
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.blumeops.zot.plugins.filter.mirror_files import DOCUMENTATION, FilterModule
-from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import CLIENTS
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CLIENTS
 
 CANARY = "canary-3c9f"
 UPSTREAMS = [{"name": "docker.io"}, "ghcr.io"]

@@ -11,14 +11,12 @@ import pytest
 import tomllib
 import yaml
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CLIENTS, MARK, files
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_formats import toml
 from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import (
-    CLIENTS,
-    MARK,
-    files,
     image_of,
     registry_of,
     route,
-    toml,
     upstreams_of,
 )
 
