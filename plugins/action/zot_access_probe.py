@@ -91,9 +91,9 @@ class ActionModule(ZotAction):
         document = self._document(args, release, task_vars)
         if get(document, "http.auth.bearer"):
             return _nothing_asked("with http.auth.bearer the tokens of another service say who may do what")
-        askers = [Asker(ANONYMOUS), *(_asker(document, given) for given in args["identities"])]
+        askers = [Asker(ANONYMOUS), *(asker_of(document, given) for given in args["identities"])]
         own = _require_names(args["repositories"])
-        witnesses, skipped = _witnesses(document)
+        witnesses, skipped = witnesses_of(document)
         url = _require_url(args["url"]) if args["url"] else local_url(document)
         host = {
             "state": "probe",
@@ -167,7 +167,7 @@ def _takes_keys(document: Document) -> bool:
     return bool(get(document, "http.auth.apikey") or get(document, "http.auth.openid"))
 
 
-def _asker(document: Document, given: dict[str, t.Any]) -> Asker:
+def asker_of(document: Document, given: dict[str, t.Any]) -> Asker:
     name, by_key = str(given["name"]), given["api_key"] is not None
     if not name or ":" in name:
         raise ZotError(f"identities: '{name}' cannot log in: a name is not empty and has no colon")
@@ -200,7 +200,7 @@ def _require_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _witnesses(document: Document) -> tuple[list[str], Rows]:
+def witnesses_of(document: Document) -> tuple[list[str], Rows]:
     """One repository of each kind that the configuration tells apart."""
     try:
         return [where.witness for where in places(document)], []
@@ -237,20 +237,25 @@ def _everything_skipped(reason: str) -> Rows:
     return [{"repository": EVERYWHERE, "action": action, "reason": reason} for action in ACTIONS]
 
 
-def _outcome(result: dict[str, t.Any], refused: list[Asker], release: Release, fail: bool) -> dict[str, t.Any]:
-    """C(failed), C(msg) and C(warnings)."""
-    rows = {severity: [row for row in result["wrong"] if row["severity"] == severity] for severity in ("error", "warning")}
+def problems_of(result: dict[str, t.Any], refused: list[Asker]) -> list[str]:
+    """What is wrong whatever anybody's last login was, in words."""
     problems = [
         f"the {'API key' if asker.by_key else 'password'} of {asker.identity.name} is refused: "
         + ("expired, revoked, or of another name" if asker.by_key else "it is another, or there is no such user")
         for asker in refused
     ]
-    problems += [_difference(row) for row in rows["error"]]
-    problems += [f"{row['who']}, {row['action']} {row['repository']}: zot answers {row['status']}" for row in result["untold"]]
+    problems += [difference(row) for row in result["wrong"] if row["severity"] == "error"]
+    return problems + [f"{row['who']}, {row['action']} {row['repository']}: zot answers {row['status']}" for row in result["untold"]]
+
+
+def _outcome(result: dict[str, t.Any], refused: list[Asker], release: Release, fail: bool) -> dict[str, t.Any]:
+    """C(failed), C(msg) and C(warnings)."""
+    problems = problems_of(result, refused)
     warnings = []
-    if rows["warning"]:
+    passing = [difference(row) for row in result["wrong"] if row["severity"] == "warning"]
+    if passing:
         head = "An API key has the groups of its owner's last login, so that these answers may be right until the next one:"
-        warnings.append("\n".join([head, *_listed([_difference(row) for row in rows["warning"]])]))
+        warnings.append("\n".join([head, *_listed(passing)]))
     if result["release"] and result["release"] != str(release):
         warnings.append(f"{result['url']} is zot {result['release']}, and what is declared was read as zot {release} reads it")
     outcome: dict[str, t.Any] = {"failed": bool(problems) and fail, "msg": _summary(result)}
@@ -270,7 +275,7 @@ def _summary(result: dict[str, t.Any]) -> str:
     return text
 
 
-def _difference(row: dict[str, t.Any]) -> str:
+def difference(row: dict[str, t.Any]) -> str:
     may = "may" if row["answered"] == "allowed" else "may not"
     rule = f"'{row['rule']}': " if row["rule"] is not None else ""
     return f"{row['who']} {may} {row['action']} {row['repository']}; declared is {row['expected']} ({rule}{row['why']})"
