@@ -24,7 +24,7 @@ _OPTIONS = {
 }
 _SPEC: dict[str, t.Any] = {
     "label": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
+    "state": {"type": "str", "choices": ["present", "loaded", "started", "stopped", "absent"], "default": "started"},
     "program_arguments": {"type": "list", "elements": "str"},
     "options": {"type": "dict", "options": _OPTIONS},
     "definition": {"type": "dict"},

@@ -23,6 +23,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._launchd import Clock
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import Runner, run
 from ansible_collections.blumeops.zot.plugins.module_utils._service import Service
 
+_LOADED = ("started", "loaded")
 _NOT_AFTER_REBOOT = "{domain}: the agent runs now, but is not started after a reboot; that needs a GUI login of its user (automatic login)"
 _WAYS_OUT = (
     "there is no session {domain}: log in on the Mac's screen, or turn on automatic login, or run the program as a LaunchDaemon; "
@@ -151,7 +152,7 @@ def plan(desired: Desired, current: Current) -> Plan:
     if definition and not current.file.fits(definition, desired.mode, desired.uid):
         steps.append(Step("write", current.domain))
     warnings = [current.file.problem and f"{current.file.path} {current.file.problem}; it is replaced"] if desired.definition else []
-    if desired.state == "started":
+    if desired.state in _LOADED:
         if not current.reachable:
             if not desired.allow_unloaded:
                 raise ZotError(_WAYS_OUT.format(domain=current.domain))
@@ -180,6 +181,8 @@ def _plan_started(desired: Desired, current: Current, definition: _plist.Definit
     out = [Step("bootout", stray.domain) for stray in current.strays] + ([Step("bootout", job.domain)] if job and reload else [])
     if job is None or reload:
         start = [Step("bootstrap", current.domain)]
+    elif desired.state == "loaded":
+        start = []  # it runs when it is due
     elif not job.running:
         start = [Step("kickstart", current.domain)]
     else:
@@ -245,7 +248,8 @@ def texts(desired: Desired, current: Current, planned: Plan) -> dict[str, str]:
     before = text(bool(current.loaded), ran, current.disabled, file, found.definition)
 
     started, out = planned.last("bootstrap", "kickstart", "restart"), planned.last("bootout")
-    running = ("yes (restarted)" if ran == "yes" else "yes") if started else "no" if out else ran
+    runs = "when it is due" if desired.state == "loaded" else "yes (restarted)" if ran == "yes" else "yes"
+    running = runs if started else "no" if out else ran
     definition = found.definition
     if planned.last("write"):
         file, definition = f"{desired.mode:04o}, uid {desired.uid}", planned.definition
@@ -289,7 +293,7 @@ class Applier:
         """Whether what ran before was loaded again, and a note about it."""
         old = self.current.file
         usable = [job for job in self._gone if job.path and (job.path != str(old.path) or old.content is not None)]
-        if self.desired.state != "started" or not usable:
+        if self.desired.state not in _LOADED or not usable:
             return False, ""
         try:
             now = self.launchctl.probe(self.current.domain, self.desired.label).job
@@ -345,7 +349,8 @@ class Applier:
     def _bootstrap(self, domain: str) -> None:
         grace = max((job.exit_timeout for job in self._gone), default=None)
         self.launchctl.bootstrap(domain, self.desired.label, str(self.desired.path), grace)
-        self.launchctl.wait_running(domain, self.desired.label)
+        if self.desired.state == "started":
+            self.launchctl.wait_running(domain, self.desired.label)
 
     def _kickstart(self, domain: str, kill: bool = False) -> None:
         started = self.clock.monotonic()

@@ -36,11 +36,12 @@ options:
   state:
     description:
       - V(started) means loaded and running, and one second later still running.
+      - V(loaded) means loaded, whether it runs or not. It is for a job that does its work and ends, such as one with C(StartInterval).
       - V(stopped) means not loaded; the file stays, so the agent is back after the next login unless O(enabled=false).
       - V(present) means that the file is there; what is loaded is left alone.
       - V(absent) means not loaded, no file, and nothing left in the store of disabled labels.
     type: str
-    choices: [present, started, stopped, absent]
+    choices: [present, loaded, started, stopped, absent]
     default: started
   program_arguments:
     description:
@@ -134,7 +135,7 @@ options:
     type: int
     default: 60
   allow_unloaded:
-    description: With O(state=started), when the session does not exist, write the file and warn, instead of failing.
+    description: With O(state=started) or O(state=loaded), when the session does not exist, write the file and warn, instead of failing.
     type: bool
     default: false
   launchctl:
@@ -171,7 +172,7 @@ EXAMPLES = r"""
 - name: Run a job every night
   blumeops.zot.launch_agent:
     label: net.example.nightly
-    state: present
+    state: loaded
     definition:
       ProgramArguments: [/usr/local/bin/nightly]
       StartCalendarInterval: {Hour: 3, Minute: 30}

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.blumeops.zot.plugins.module_utils import _launch_agent, _runner
 from support.launch_agent import CRASHING, GUI, LABEL, OTHER, UID, USER, Agent, facts
 from support.launchd_job import SCALE, SLEEP
+from support.waiting import until
 
 # --- the file as what is wanted
 
@@ -63,6 +64,35 @@ def test_a_bad_file_is_not_loaded(agent, content, message):
     agent.file.write_bytes(content)
     assert message in agent()["msg"]
     assert agent.sim.jobs() == {}
+
+
+# --- jobs that end
+
+ENDING = ["/bin/sh", "-c", "exit 0"]
+
+
+def test_a_job_that_ends_is_loaded_and_left_alone(agent):
+    result = agent(state="loaded", program_arguments=ENDING, options={"RunAtLoad": True})
+    assert result["actions"] == ["write", "bootstrap"]
+    assert until(lambda: (agent.job()["runs"], agent.job()["pid"]) == (1, None))
+    assert not agent(state="loaded", program_arguments=ENDING, options={"RunAtLoad": True}, restart=True)["changed"]
+    assert agent.job()["runs"] == 1
+    result = agent(check=True, state="loaded", program_arguments=OTHER)
+    assert result["actions"] == ["bootout", "write", "bootstrap"]
+    assert "running: when it is due" in result["diff"]["after"]
+    assert agent(state="loaded", program_arguments=OTHER)["actions"] == ["bootout", "write", "bootstrap"]
+
+
+def test_a_job_that_is_refused_is_rolled_back(agent, sim):
+    agent(state="loaded", program_arguments=ENDING)
+    sim.sim("fail", "bootstrap", "134", "1", "Bootstrap failed: 134: Service cannot load in requested session")
+    assert agent(state="loaded", program_arguments=SLEEP)["rolled_back"] is True
+    assert agent.job()["definition"]["ProgramArguments"] == ENDING
+
+
+def test_a_job_needs_a_session_too(agent, sim):
+    sim.config(time_scale=SCALE, uids={str(UID): {"gui": False}})
+    assert "there is no session" in agent(state="loaded", program_arguments=ENDING, domain="gui")["msg"]
 
 
 # --- sessions, adoption
