@@ -87,7 +87,7 @@ def _replaceable(wanted: Wanted, path: str, upstream: Upstream) -> bool:
         return False
     hosts = tree.get("host", {})
     elsewhere = set(tree) - {"server", "host"} or tree.get("server", upstream.server) != upstream.server
-    return not elsewhere and isinstance(hosts, dict) and all(is_at(url, wanted.registry) for url in hosts)
+    return bool(tree) and not elsewhere and isinstance(hosts, dict) and all(is_at(url, wanted.registry) for url in hosts)
 
 
 def _containerd_config(wanted: Wanted) -> list[File]:
@@ -114,6 +114,12 @@ def _containerd_config(wanted: Wanted) -> list[File]:
     expected = {**tree, "version": version, "plugins": {**_table(tree, "plugins")}}
     expected["plugins"][plugin] = {**_table(expected["plugins"], plugin), "registry": {**registry, "config_path": folder}}
     return [_proved(wanted.path, after, expected, table)]
+
+
+def needs_no_config(text: str, path: str, release: tuple[int, ...]) -> bool:
+    """Whether containerd looks in its usual folder anyway: 2.2 and later do, as long as nothing is said of registries."""
+    plugins = _table(toml_tree(text, path), "plugins")
+    return release >= (2, 2) and not any(_table(plugins, name).get("registry") for name in _CRI.values())
 
 
 def _with_config_path(text: str, plugin: str, table: str, line: str) -> str:

@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PRIVATE to the collection: the clients of a host -> what to look at, and then what to write and whom to tell.
+
+Everything is computed before anything is written, so that one client's refusal leaves all of them as they were.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import typing as t
+from dataclasses import dataclass, replace
+
+import yaml
+from ansible_collections.blumeops.zot.plugins.module_utils._document import masked
+from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CERTS_D, CLIENTS, File, auth_file, files, needs_no_config
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_formats import json_mapping, toml_tree, yaml_mapping
+from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import Registry, Upstream, file_path, origin, registry_of, upstreams_of
+
+Told = dict[str, t.Any]
+
+_OURS = re.compile(r"~?(/.*)")
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual for a client on a host. ``units``: of systemd, who read its files; ``verb``: how they take what changed; ``auth``:
+    where its logins are, apart from its other files."""
+
+    units: tuple[str, ...]
+    verb: str
+    why: str
+    auth: str = ""
+
+
+USUAL = {
+    "containerd": Usual(("containerd",), "restart", "it reads config_path at its start only; containers run on"),
+    "k3s": Usual(("k3s", "k3s-agent"), "restart", "it reads registries.yaml at its start only; pods run on"),
+    "rke2": Usual(("rke2-server", "rke2-agent"), "restart", "it reads registries.yaml at its start only; pods run on"),
+    "podman": Usual(("crio",), "reload", "it keeps registries.conf in memory", "~/.config/containers/auth.json"),
+    "buildkit": Usual(
+        ("buildkit", "buildkitd"), "restart", "it reads buildkitd.toml at its start only; builds break off", "~/.docker/config.json"
+    ),
+    "docker": Usual(("docker",), "reload", "it reads registry-mirrors again at SIGHUP; containers run on"),
+    "caddy": Usual(("caddy",), "reload", "it takes sites on without a pause"),
+}
+NODES = ("minikube", "kind")
+# The client inside a node of minikube, by what its profile calls the runtime.
+_RUNTIMES = {"docker": "docker", "containerd": "containerd", "crio": "podman", "cri-o": "podman"}
+
+
+@dataclass(frozen=True)
+class Client:
+    """One of the list, complete. ``where`` names it in messages."""
+
+    where: str
+    name: str
+    registry: Registry
+    proxy: str
+    options: Told
+
+    @property
+    def in_nodes(self) -> bool:
+        return self.name in NODES
+
+
+@dataclass(frozen=True)
+class Change:
+    place: int
+    node: str
+    file: File
+    mode: str
+    before: str | None
+    was_secret: bool
+    header: str
+    owner: str = ""
+
+    def told(self) -> Told:
+        """As the module for the host takes it."""
+        folder = "0700" if self.file.secret and self.file.path.startswith("~") else "0755"
+        content = base64.b64encode(self.file.content.encode()).decode()
+        where = {"place": self.place, "node": self.node, "path": self.file.path, **({"owner": self.owner} if self.owner else {})}
+        return {**where, "content": content, "mode": self.mode, "folder_mode": folder}
+
+
+@dataclass
+class Plan:
+    """``activations``: C(client), C(argv) and C(why); ``left``: what nobody here can do."""
+
+    changes: list[Change]
+    activations: list[Told]
+    left: list[str]
+
+
+# --- what is given
+
+
+def clients_of(given: list[Told], registry: t.Any, proxy: str) -> list[Client]:
+    """The clients, each with its own registry and proxy where it has some. Raises ZotError."""
+    if not given:
+        raise ZotError("clients: there is none; name those of this host")
+    common = {"url": registry} if isinstance(registry, str) else registry
+    if not isinstance(common, dict) or "ca" in common:
+        raise ZotError("registry: a URL is wanted, or a mapping of url, skip_verify, username and password; an authority's text is in ca")
+    found: list[Client] = []
+    for number, item in enumerate(given):
+        where, options = f"clients[{number}]", {key: value for key, value in item.items() if value is not None}
+        for key in ("path", "config_path", "ca_path", "auth_file"):
+            if key in options:
+                _place(options[key], f"{where}.{key}")
+        reached = registry_of({**common, **({"url": options["registry"]} if "registry" in options else {})})
+        client = Client(where, options["name"], reached, options.get("proxy", proxy), options)
+        same = [other for other in found if _identity(other) == _identity(client)]
+        if same:
+            raise ZotError(f"{where}: {client.name} is there twice; give another path, profile or cluster, or leave one out")
+        found.append(client)
+    return found
+
+
+def _identity(client: Client) -> tuple[t.Any, ...]:
+    return (client.name, *(client.options.get(key) for key in ("path", "profile", "cluster")))
+
+
+def _place(value: t.Any, where: str) -> str:
+    found = _OURS.fullmatch(value) if isinstance(value, str) else None
+    file_path(found[1] if found else value, where)
+    return value
+
+
+def authority_of(text: str) -> str:
+    """Certificates in PEM, one after the other; empty for none. Raises ZotError where it is something else, such as a key."""
+    parts = text.replace("\r\n", "\n").strip()
+    if parts and (not _PEM.search(parts) or _PEM.sub("", parts).strip()):
+        raise ZotError("ca: certificates in PEM are wanted, and nothing else; the text of the file, not its path")
+    return parts + "\n" if parts else ""
+
+
+# --- what to look at
+
+
+def questions(clients: list[Client], upstreams: list[Upstream]) -> list[Told]:
+    """Places for the module for the host: the host itself first, then those of minikube and kind in their order."""
+    host: Told = {"kind": "host", "paths": [], "units": [], "programs": []}
+    places = [host]
+    for client in clients:
+        if client.in_nodes:
+            places.append(_node_question(client, upstreams))
+            continue
+        host["paths"] += [path for path in _paths(client, client.name, upstreams) if path not in host["paths"]]
+        host["units"] += USUAL[client.name].units
+        if client.name == "containerd":
+            host["programs"].append("containerd")
+    return places
+
+
+def _node_question(client: Client, upstreams: list[Upstream]) -> Told:
+    kinds = ["containerd"] if client.name == "kind" else ["containerd", "docker", "podman"]
+    paths = [path for kind in kinds for path in _paths(client, kind, upstreams)]
+    place = {"kind": client.name, "paths": paths, "units": [], "programs": ["containerd"]}
+    options = client.options
+    if client.name == "kind":
+        named = {"name": options.get("cluster", "kind"), "engine": options.get("engine", "docker")}
+    else:
+        named = {"name": options.get("profile", "minikube"), **({"home": options["home"]} if "home" in options else {})}
+    return {**place, **named, "program": options.get("program", client.name)}
+
+
+def _paths(client: Client, kind: str, upstreams: list[Upstream]) -> list[str]:
+    path = _path(client, kind)
+    own = [f"{path}/{upstream.host}/hosts.toml" for upstream in upstreams] if kind == "containerd" else [path]
+    config = [_config_path(client)] if kind == "containerd" else []
+    auth = [_auth_path(client, kind)] if client.registry.basic and USUAL[kind].auth else []
+    return [*own, *config, *auth, *([_ca_path(client, kind)] if kind != "docker" or client.proxy else [])]
+
+
+def _path(client: Client, kind: str) -> str:
+    given = "" if client.in_nodes else client.options.get("path", "")
+    return (given or CLIENTS[kind][1]).rstrip("/")
+
+
+def _config_path(client: Client) -> str:
+    return client.options.get("config_path") or CLIENTS["containerd_config"][1]
+
+
+def _auth_path(client: Client, kind: str) -> str:
+    return client.options.get("auth_file") or USUAL[kind].auth
+
+
+def _ca_path(client: Client, kind: str) -> str:
+    """Where the client looks for an authority, or where its own file says that it is."""
+    path, given = _path(client, kind), "" if client.in_nodes else client.options.get("ca_path", "")
+    if given:
+        return given
+    if kind == "podman":
+        return f"/etc/containers/certs.d/{client.registry.authority}/ca.crt"
+    if kind == "docker":
+        return f"/etc/docker/certs.d/{client.proxy.partition('://')[2].rstrip('/').lower()}/ca.crt"
+    folder = path if kind == "containerd" else path.rpartition("/")[0]
+    # Whoever imports all of the folder of sites would take it for one.
+    return f"{folder.rpartition('/')[0] if kind == 'caddy' else folder}/zot-ca.crt"
+
+
+# --- what to do
+
+
+def plan(clients: list[Client], upstreams: t.Any, ca: str, answers: list[list[Told]]) -> Plan:
+    """From what the host answered to C(questions). Raises ZotError for what contradicts."""
+    made = Plan([], [], [])
+    nodes = iter(enumerate(answers[1:], 1))
+    for client in clients:
+        wish = Wish(client, "containerd" if client.in_nodes else client.name, upstreams, ca)
+        try:
+            if client.name == "minikube":
+                _plan_minikube(made, wish, *next(nodes))
+            elif client.name == "kind":
+                _plan_kind(made, wish, *next(nodes))
+            else:
+                _plan_host(made, wish, answers[0][0])
+        except ZotError as error:
+            raise ZotError(f"{client.name}: {error.message}") from None
+    return made
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a client is to have. ``kind`` is the client in a node, where it is in nodes."""
+
+    client: Client
+    kind: str
+    upstreams: t.Any
+    ca: str
+
+    @property
+    def read_at_start(self) -> list[str]:
+        """The files that are not looked at for each pull."""
+        if self.kind == "containerd":
+            return [_config_path(self.client)]
+        ca = [_ca_path(self.client, self.kind)] if self.kind in ("buildkit", "caddy") else []
+        return [_path(self.client, self.kind), *ca]
+
+
+def _plan_host(made: Plan, wish: Wish, answer: Told) -> None:
+    name, usual, options = wish.kind, USUAL[wish.kind], wish.client.options
+    changed = _changes(wish, answer["files"], answer)
+    made.changes += [replace(change, owner=options.get("owner", "")) for change in changed]
+    if not any(change.file.path in wish.read_at_start for change in changed):
+        return
+    argv: list[str] | None = options.get("command")
+    active = [unit for unit in usual.units if unit in answer["active"]]
+    if not options.get("activate", True):
+        made.left.append(f"{name}: {usual.verb} it when it suits; {usual.why}")
+    elif argv or active:
+        made.activations.append(_activation(name, argv or ["systemctl", usual.verb, *active], name, usual))
+    elif name != "podman":  # of its kin only CRI-O runs all the time
+        made.left.append(f"{name}: no unit {' or '.join(usual.units)} is active here; {usual.verb} it where it runs: {usual.why}")
+
+
+def _plan_kind(made: Plan, wish: Wish, place: int, answers: list[Told]) -> None:
+    for answer in answers:
+        _plan_node(made, wish, place, answer, [wish.client.options.get("engine", "docker"), "exec", answer["node"]])
+
+
+def _plan_minikube(made: Plan, wish: Wish, place: int, answers: list[Told]) -> None:
+    options, runtime = wish.client.options, answers[0]["runtime"]
+    profile, stopped = options.get("profile", "minikube"), answers[0]["node"] is None
+    if runtime not in _RUNTIMES:
+        raise ZotError(f"profile {profile} has a runtime that is none of {', '.join(sorted(_RUNTIMES))}")
+    wish = replace(wish, kind=_RUNTIMES[runtime])
+    if wish.kind == "podman" and wish.client.registry.basic:
+        raise ZotError("a login cannot be given to CRI-O in minikube; let the registry be read without one, or use another runtime")
+    if wish.kind == "docker" and stopped:
+        raise ZotError(f"profile {profile} is stopped, and its Docker's settings are in the node only; start it first")
+    if wish.kind != "docker":
+        # First where minikube takes the files of new nodes from.
+        for change in _changes(wish, answers[0]["kept"], None):
+            path = f"{answers[0]['folder']}{change.file.path}"
+            made.changes.append(replace(change, file=change.file._replace(path=path), header=path))
+    if stopped:
+        made.left.append(f"minikube: profile {profile} is stopped; it takes the files at its next start")
+        return
+    before = len(made.changes)
+    for answer in answers:
+        node = ["-n", answer["node"]] if answer["node"] else []
+        _plan_node(made, wish, place, answer, [options.get("program", "minikube"), "-p", profile, "ssh", *node, "--", "sudo"])
+    if wish.kind == "docker" and len(made.changes) > before:
+        made.left.append(f"minikube: run this again after each start of {profile}, which writes daemon.json anew, whatever its files are")
+
+
+def _plan_node(made: Plan, wish: Wish, place: int, answer: Told, words: list[str]) -> None:
+    """``words`` run a command there."""
+    shown, usual = answer["node"] or wish.client.options.get("profile", "minikube"), USUAL[wish.kind]
+    changed = _changes(wish, answer["files"], answer)
+    made.changes += [replace(change, place=place, node=answer["node"], header=f"{shown}: {change.file.path}") for change in changed]
+    if any(change.file.path in wish.read_at_start for change in changed):
+        argv = [*words, "systemctl", usual.verb, usual.units[0]]
+        made.activations.append(_activation(wish.client.name, argv, f"{usual.units[0]} in {shown}", usual))
+
+
+def _activation(client: str, argv: list[str], what: str, usual: Usual) -> Told:
+    return {"client": client, "argv": argv, "why": f"{usual.verb} {what}: {usual.why}"}
+
+
+def _changes(wish: Wish, found: dict[str, Told], answer: Told | None) -> list[Change]:
+    """Which of the files are not as they should be; without an answer those that wait for nodes to be made."""
+    texts = {path: _text(file, path) for path, file in found.items()}
+    changed = []
+    for file in _wanted(wish, texts, answer):
+        present, mode = found.get(file.path), file.mode
+        if file.shared and present:
+            mode = f"{int(present['mode'], 8) & (0o700 if file.secret else 0o777):04o}"
+        if not present or texts[file.path] != file.content or present["mode"] != mode:
+            was_secret = bool(present) and not int(present["mode"], 8) & 0o077  # type: ignore[index]
+            changed.append(Change(0, "", file, mode, texts.get(file.path), was_secret, file.path))
+    return changed
+
+
+def _wanted(wish: Wish, texts: dict[str, str], answer: Told | None) -> list[File]:
+    client, kind, registry = wish.client, wish.kind, wish.client.registry
+    if kind == "docker" and client.proxy and _on_command_line(client, answer["dockerd"] if answer else []):
+        return []
+    path, auth, ca_path = _path(client, kind), USUAL[kind].auth, _ca_path(client, kind)
+    verified = client.proxy.startswith("https:") if kind == "docker" else registry.scheme == "https" and not registry.skip_verify
+    # podman and Docker find an authority by the name of its folder; podman's and BuildKit's logins have a file of their own.
+    named = bool(wish.ca) and verified and kind not in ("podman", "docker")
+    given = {"url": registry.url, "skip_verify": registry.skip_verify, **({"ca": ca_path} if named else {})}
+    login = {} if auth or kind == "docker" else {"username": registry.username, "password": registry.password}
+    made = [File(ca_path, wish.ca, "0644")] if wish.ca and verified else []
+    made += files(kind, wish.upstreams, {**given, **login}, path, texts, client.proxy)
+    if kind == "containerd" and answer and client.options.get("config", True):
+        made += _config(wish, given, texts, answer["said"].get("containerd", ""))
+    if registry.basic and auth:
+        auth = _auth_path(client, kind)
+        caches = [f"{registry.authority}/{upstream.name}" for upstream in upstreams_of(wish.upstreams)]
+        made.append(auth_file(auth, texts.get(auth, ""), caches if kind == "podman" else [registry.authority], registry))
+    return made
+
+
+def _config(wish: Wish, registry: Told, texts: dict[str, str], said: str) -> list[File]:
+    """containerd's own configuration, where it has to name the folder."""
+    path, release, folder = _config_path(wish.client), _release(said), _path(wish.client, "containerd")
+    if folder == CERTS_D and needs_no_config(texts.get(path, ""), path, release):
+        return []
+    if not texts.get(path, "").strip() and not release:
+        why = "is not there, and containerd --version says nothing, so its format is not known"
+        raise ZotError(f"{path} {why}; make it, or set config: false where CRI is not used")
+    version = 3 if release >= (2,) else 2
+    return files("containerd_config", wish.upstreams, registry, path, texts, config_version=version, folder=folder)
+
+
+def _release(said: str) -> tuple[int, ...]:
+    """C(containerd github.com/containerd/containerd v1.7.24 hash) -> 1, 7; nothing for what is not understood."""
+    found = re.search(r"\bv?(\d+)\.(\d+)\.\d+", said)
+    return (int(found[1]), int(found[2])) if found else ()
+
+
+def _on_command_line(client: Client, dockerd: list[str]) -> bool:
+    """Whether the daemon was started with this mirror. With another one it would not start again after its file has one too."""
+    mirrors = [word.partition("=")[2] for word in dockerd if word.startswith("--registry-mirror=")]
+    mirrors += [dockerd[number + 1] for number, word in enumerate(dockerd[:-1]) if word == "--registry-mirror"]
+    if not mirrors:
+        return False
+    if "://".join(origin(client.proxy, "proxy")) in [url.rstrip("/").lower() for url in mirrors]:
+        return True
+    raise ZotError("the daemon was started with --registry-mirror, which excludes registry-mirrors in its file; take the option away first")
+
+
+def _text(file: Told, path: str) -> str:
+    try:
+        return base64.b64decode(file["content"]).decode()
+    except ValueError:
+        raise ZotError(f"{path} is no text in UTF-8; correct it first") from None
+
+
+# --- what people read
+
+
+def diff_of(change: Change) -> Told:
+    """What changes. Of a secret only that it does, and of a file with others' settings only the part that is ours."""
+    file, before = change.file, change.before
+    header = {"before_header": f"{change.header} (mode {change.mode})", "after_header": f"{change.header} (mode {change.mode})"}
+    if file.shared and not file.secret:
+        shown = _parts(before or "", file.content, file.path)
+    else:
+        hides = file.secret or change.was_secret
+        shown = ("(a secret)\n" if hides and before else before or "", "(with the login; a secret)\n" if file.secret else file.content)
+    return {**header, "before": shown[0], "after": shown[1]}
+
+
+def _parts(before: str, after: str, path: str) -> tuple[str, str]:
+    read = json_mapping if path.endswith(".json") else toml_tree if path.endswith(".toml") else yaml_mapping
+    parts = _differing(read(before, path), read(after, path))
+    return tuple(yaml.safe_dump(masked(part), sort_keys=False) if part else "" for part in parts)  # type: ignore[return-value]
+
+
+def _differing(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return before, after
+    pairs = {key: _differing(before.get(key), after.get(key)) for key in [*before, *after] if before.get(key) != after.get(key)}
+    return ({key: pair[0] for key, pair in pairs.items() if key in before}, {key: pair[1] for key, pair in pairs.items() if key in after})
