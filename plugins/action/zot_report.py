@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import typing as t
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils._document import canonical
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._files import Owner, write_file
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer import tree_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._page import page
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._story import MARK, OTHERWISE, story
 from ansible_collections.blumeops.zot.plugins.plugin_utils._action import ZotAction
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
+from ansible_collections.blumeops.zot.plugins.plugin_utils._local import read_local, write_local
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 
 _TOLD: dict[str, t.Any] = {
@@ -47,14 +46,14 @@ class ActionModule(ZotAction):
     def act(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         path = _target(self._loader.path_dwim(args["path"]))
         beside = path.with_suffix(".json")
-        before = _report_of(_found(beside), beside)
+        before = _report_of(read_local(beside), beside)
         release, tree = Release(args["release"]), self._tree(args, task_vars)
         data = story(tree, release, {key: plain(args[key], key) for key in _TOLD}, before)
         wanted = {beside: canonical(data), path: page(data, beside.name)}
-        stale = {file: text for file, text in wanted.items() if _found(file) != _bytes(text)}
+        stale = {file: text for file, text in wanted.items() if read_local(file) != _bytes(text)}
         if stale and not self._task.check_mode:
             for file, text in stale.items():
-                _write(file, _bytes(text))
+                write_local(file, _bytes(text))
         result: dict[str, t.Any] = {"changed": bool(stale), "path": str(path), "json": str(beside), "as_expected": _as_expected(data)}
         if stale:
             header = {"before_header": str(beside), "after_header": str(beside)}
@@ -81,15 +80,6 @@ def _target(text: str) -> Path:
     return path
 
 
-def _found(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ZotError(f"{path} on the controller: {error.strerror}") from None
-
-
 def _report_of(content: bytes | None, path: Path) -> dict[str, t.Any] | None:
     """The report that lies there. Another file, such as a configuration, is not written over."""
     if content is None:
@@ -104,14 +94,3 @@ def _report_of(content: bytes | None, path: Path) -> dict[str, t.Any] | None:
 def _bytes(text: str) -> bytes:
     """What is no text, such as half a surrogate pair, is written as JSON and people would spell it."""
     return text.encode("utf-8", "backslashreplace")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A new file gets the mode that any other program would give it; one that is there keeps its own."""
-    mask = os.umask(0)
-    os.umask(mask)
-    try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask
-        write_file(path, content, Owner(None, None, mode))
-    except OSError as error:
-        raise ZotError(f"{path} cannot be written on the controller: {error.strerror}") from None
