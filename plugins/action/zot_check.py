@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""zot_check on the controller: what is declared -> one look at the host -> the lines of its report."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.blumeops.zot.plugins.action.zot_access_probe import Asker, asker_of, compare, difference, problems_of, witnesses_of
+from ansible_collections.blumeops.zot.plugins.action.zot_config import ActionModule as ZotConfig
+from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import ANONYMOUS
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import get
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import NEWEST, Release
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._schema import load
+from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
+from ansible_collections.blumeops.zot.plugins.plugin_utils._services import AMBER, GREY, Limits, Line, lines, unreachable
+from ansible_collections.blumeops.zot.plugins.plugin_utils._services_declared import Wanted, access, drift, told, unknown, wanted
+
+_MANAGERS = ["launchd", "systemd", "systemd_user"]
+_READER = ("owner", "group", "file_mode")
+_DECLARED: dict[str, t.Any] = {
+    "config_path": {"type": "str", "required": True},
+    "service": ZotConfig.SPEC["service"] | {"required": True},
+    "service_manager": {"type": "str", "choices": ["auto", *_MANAGERS], "default": "auto"},
+    "release": {"type": "str"},
+    "settings": ZotConfig.SPEC["settings"],
+    "identities": {"type": "list", "elements": "dict", "default": []},
+    **{name: ZotConfig.SPEC[name] | {"default": None} for name in _READER},
+}
+# Where a path has no home yet: nothing that is asked before the host was seen depends on it.
+_UNSEEN = {"home": "~", "user": "", "uid": 0, "system": "", "architecture": ""}
+
+
+class ActionModule(ZotAction):
+    """See the module's documentation."""
+
+    SPEC: t.ClassVar = {
+        "declared": {"type": "dict", "options": _DECLARED},
+        "declared_in": {"type": "str"},
+        "images": {"type": "dict", "default": {}},
+        "ca_path": {"type": "str"},
+        "timeout": {"type": "float", "default": 5},
+        "allowance_percent": {"type": "float", "default": Limits.allowance},
+        "certificate_days": {"type": "float", "default": Limits.certificate},
+        "disk_amber_percent": {"type": "float", "default": Limits.disk_amber},
+        "disk_red_percent": {"type": "float", "default": Limits.disk_red},
+    }
+    RULES: t.ClassVar = {"mutually_exclusive": [("declared", "declared_in")], "required_one_of": [("declared", "declared_in")]}
+
+    def act(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        limits = Limits(args["allowance_percent"], args["certificate_days"], args["disk_amber_percent"], args["disk_red_percent"])
+        found = self._lines(args, limits, task_vars)
+        return {"changed": False, "lines": [line.as_dict() for line in found]}
+
+    def _lines(self, args: Args, limits: Limits, task_vars: dict[str, t.Any]) -> list[Line]:
+        variants = self._variants(args, task_vars)
+        declared = next(iter(variants.values()))
+        question = Access(declared)
+        options = {
+            "service_manager": declared["service_manager"],
+            "places": {manager: _place(one) for manager, one in variants.items()},
+            "release": declared["release"],
+            "identities": question.identities,
+            "questions": question.questions,
+            "images": plain(args["images"], "images"),
+            "ca_path": args["ca_path"],
+            "timeout": args["timeout"],
+        }
+        given = {key: value for key, value in options.items() if value is not None}
+        try:
+            answer = self._execute_module(module_name="blumeops.zot.zot_observe", module_args=given, task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            return unreachable(f"it cannot be reached: {told([str(error.message)])}")
+        if answer.get("failed") or "seen" not in answer:
+            return unreachable(f"it cannot be looked at: {told([str(answer.get('msg', 'no answer'))])}")
+        host, seen = answer["host"], answer["seen"]
+        actual = declared if args["declared"] else self._declared(args, task_vars, host)
+        return lines(host, seen, declared["release"], question.line(seen["access"]), _drift(actual, seen["config"]), limits)
+
+    def _variants(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+        """What is declared, by the service manager that the host may turn out to have."""
+        if args["declared"]:
+            given = plain(args["declared"], "declared")
+            return {given["service"]["manager"]: {**given, "service_manager": given["service"]["manager"]}}
+        first = self._declared(args, task_vars, {**_UNSEEN, "service_manager": "systemd"})
+        manager = first["service_manager"]
+        wanted = ["systemd", "launchd"] if manager == "auto" else [manager]
+        return {one: self._declared(args, task_vars, {**_UNSEEN, "service_manager": one}) for one in wanted}
+
+    def _declared(self, args: Args, task_vars: dict[str, t.Any], host: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The variable that O(declared_in) names, as it is on such a host; raises ZotError."""
+        name = args["declared_in"]
+        if name not in task_vars:
+            raise ZotError(f"declared_in: there is no variable {name}; it is the role zot's own, or give declared instead")
+        templar = self._templar.copy_with_new_env(available_variables={**task_vars, "__zot_host": host})
+        given = plain(templar.template(task_vars[name]), name)
+        judged = ArgumentSpecValidator(_DECLARED).validate(given)
+        if judged.error_messages:
+            raise ZotError(f"{name}: {'; '.join(judged.error_messages)}")
+        return judged.validated_parameters
+
+
+class Access:
+    """Who may do what by what is declared: what to ask before the host is seen, and what came of it."""
+
+    def __init__(self, declared: dict[str, t.Any]) -> None:
+        self._askers, self._unheld, self._document = [Asker(ANONYMOUS)], [], {}
+        self.questions: dict[str, list[str]] = {}
+        self._line: Line | None = None
+        if declared["settings"] is None or declared["release"] is None:
+            self._line = Line("access", GREY, "nothing is declared to compare with")
+            return
+        self._release = Release(declared["release"])
+        try:
+            self._document = load(wanted(declared["settings"], declared["release"], "/").document, self._release, "settings")
+        except ZotError as error:
+            self._line = unknown("access", error)
+            return
+        if get(self._document, "http.auth.bearer"):
+            self._line = Line("access", GREY, "with http.auth.bearer the tokens of another service say who may do what")
+            return
+        for given in declared["identities"]:
+            try:
+                self._askers.append(asker_of(self._document, {"password": None, "api_key": None, "groups": [], **given}))
+            except ZotError as error:
+                self._unheld.append(error.message)
+        names, skipped = witnesses_of(self._document)
+        if not names:
+            self._line = Line("access", GREY, skipped[0]["reason"] if skipped else "there was nothing to ask")
+        self.questions = dict.fromkeys(("read", "create", "delete"), names) if names else {}
+
+    @property
+    def identities(self) -> str:
+        return json.dumps([(asker.identity.name, asker.secret) for asker in self._askers])
+
+    def line(self, answer: t.Any) -> Line:
+        if self._line:
+            return self._line
+        if answer is None:
+            return Line("access", AMBER, "it was not asked")  # grey, as what stands before it says why
+        if "answers" not in answer:
+            return access([answer.get("error") or f"no answer within {answer['late']:g} s"], [], self._unheld, 0)
+        found = compare(self._document, self._askers, answer["answers"], min(self._release.number, NEWEST))
+        problems = problems_of(found, [self._askers[number] for number in answer["refused"]])
+        passing = [difference(row) for row in found["wrong"] if row["severity"] == "warning"]
+        return access(problems, passing, self._unheld, len(answer["answers"]))
+
+
+def _place(declared: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {key: declared[key] for key in ("config_path", "service", *_READER) if declared.get(key) is not None}
+
+
+def _drift(declared: dict[str, t.Any], config: dict[str, t.Any]) -> Line:
+    if declared["settings"] is None or declared["release"] is None:
+        return Line("drift", GREY, "nothing is declared to compare with")
+    try:
+        target: Wanted = wanted(declared["settings"], declared["release"], config["path"].rpartition("/")[0])
+    except ZotError as error:
+        return unknown("drift", error)
+    return drift(config, target)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""zot_check_report on the controller: what was registered of each host -> one table or one JSON object, and whether all is well."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
+from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
+from ansible_collections.blumeops.zot.plugins.plugin_utils._services import unreachable
+from ansible_collections.blumeops.zot.plugins.plugin_utils._services_declared import told
+from ansible_collections.blumeops.zot.plugins.plugin_utils._services_report import Lines, headline, settle, summary, table
+
+CONTROLLER = "controller"
+
+
+class ActionModule(ZotAction):
+    """See the module's documentation."""
+
+    SPEC: t.ClassVar = {
+        "hosts": {"type": "list", "elements": "str", "required": True},
+        "variable": {"type": "str", "default": "zot_checked"},
+        "here": {"type": "dict"},
+        "output": {"type": "str", "choices": ["table", "json"], "default": "table"},
+        "path": {"type": "str"},
+        "colour": {"type": "bool", "default": False},
+        "fail_on": {"type": "str", "choices": ["red", "amber"], "default": "red"},
+    }
+
+    def act(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        registered = {str(host): task_vars["hostvars"][host].get(args["variable"]) for host in args["hosts"]}
+        found = {host: _lines(plain(told_of, host)) for host, told_of in registered.items() if told_of and not told_of.get("skipped")}
+        if not found:
+            raise ZotError("no host has a registry: one that has is told by zot_grants, or zot_config_overrides")
+        here = plain((args["here"] or {}).get("lines") or [], "here")
+        report = summary(settle({**found, **({CONTROLLER: here} if here else {})}), args["fail_on"])
+        text = json.dumps(report, indent=1) + "\n" if args["output"] == "json" else table(report, args["colour"])
+        if args["path"]:
+            # Also in check mode: whoever asks for a report wants to read it.
+            Path(args["path"]).write_text(text, encoding="utf-8")
+        else:
+            self._display.display(text.rstrip("\n"))
+        failed = not report["ok"]
+        return {"changed": False, "failed": failed, "msg": headline(report["counts"]), **({} if failed else {"report": report})}
+
+
+def _lines(registered: dict[str, t.Any]) -> Lines:
+    """Of a host whose check itself failed, why."""
+    if isinstance(registered.get("lines"), list):
+        return registered["lines"]
+    return [line.as_dict() for line in unreachable(told([str(registered.get("msg") or "the check itself failed")]))]
