@@ -17,7 +17,7 @@ from ansible.modules import get_url, slurp
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
-from ansible_collections.blumeops.zot.plugins.modules import zot_host
+from ansible_collections.blumeops.zot.plugins.modules import zot_host, zot_observe
 
 
 def run_module(main: t.Callable[[], None], check: bool = False, **options: t.Any) -> dict[str, t.Any]:
@@ -46,7 +46,12 @@ def launchd(path: Path, pid: int) -> dict[str, t.Any]:
     return {"manager": "launchd", "name": "net.example.zot", "launchctl": str(launchctl)}
 
 
-_MODULES = {"blumeops.zot.zot_host": zot_host, "ansible.builtin.get_url": get_url, "ansible.builtin.slurp": slurp}
+_MODULES = {
+    "blumeops.zot.zot_host": zot_host,
+    "blumeops.zot.zot_observe": zot_observe,
+    "ansible.builtin.get_url": get_url,
+    "ansible.builtin.slurp": slurp,
+}
 
 
 class _OnThisHost:
