@@ -54,13 +54,13 @@ class ActionModule(ZotAction):
         ca = authority_of(given["ca"])
         clients = clients_of(given["clients"], registry, given["proxy"])
         asked = questions(clients, upstreams_of(given["upstreams"]))
-        answers = self._host({"state": "looked", "places": asked}, task_vars)["answers"]
-        made = plan(clients, given["upstreams"], ca, answers)
+        looked = self._host({"state": "looked", "places": asked}, task_vars)
+        made = plan(clients, given["upstreams"], ca, looked["answers"], looked["owed"])
         files = [change.told() for change in made.changes]
         if files:
-            self._host({"state": "written", "places": asked, "files": files}, task_vars)
+            self._host({"state": "written", "places": asked, "files": files, "owed": made.who}, task_vars)
         return {
-            "changed": bool(files),
+            "changed": bool(files or made.activations),
             "diff": [diff_of(change) for change in made.changes],
             "files": [change.header for change in made.changes],
             "activations": made.activations,

@@ -28,6 +28,32 @@ Told = dict[str, t.Any]
 _NODE_TIMEOUT = 120
 
 
+# Who was to take what changed. It outlives a run that is stopped before, so that the next one sees to it.
+_OWED = Path("~/.local/state/blumeops.zot/mirrors.json")
+
+
+def owed() -> list[str]:
+    """Who still has to take what an earlier run wrote."""
+    try:
+        found = json.loads(_OWED.expanduser().read_text())
+    except (OSError, ValueError):
+        return []
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def owe(names: list[str]) -> None:
+    """Note it, or forget it where nobody is left. Raises ZotError."""
+    place = _OWED.expanduser()
+    try:
+        if names:
+            _files.make_folders([{"path": str(place.parent), "mode": "0700"}], _files.Owner(), check_mode=False)
+            _files.write_file(place, json.dumps(names).encode(), _files.Owner())
+        else:
+            place.unlink(missing_ok=True)
+    except OSError as error:
+        raise ZotError(f"{place} cannot be written: {error.strerror}") from None
+
+
 class Place(t.Protocol):
     def look(self, asked: Told) -> list[Told]:
         """For each node (a host is its only one) what C(asked) wants: C(paths), C(units), C(programs)."""

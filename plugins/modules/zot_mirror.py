@@ -11,8 +11,8 @@ version_added: 0.1.0
 description:
   - Writes the files that make container runtimes of a host ask the registry first, as P(blumeops.zot.mirror_files#filter) has them. What is
     there is read first; other settings stay, and what contradicts fails before anything is written.
-  - It tells which services have to take what changed, and how. It starts, stops and asks none of them; the role
-    P(blumeops.zot.registry_mirror#role) does.
+  - It tells which services have to take what changed, and how. It starts and stops none of them; the role registry_mirror does, and tells
+    M(blumeops.zot.zot_mirror_host) when they have.
   - A login makes the files that hold it secrets. They are not shown, and only their owner may read them.
 extends_documentation_fragment:
   - blumeops.zot.attributes
@@ -147,7 +147,8 @@ files:
   type: list
   elements: str
 activations:
-  description: Who has to take what changed; C(client), C(argv) and C(why).
+  description:
+    - Who has to take what changed, now or in an earlier run that did not come so far; C(client), C(argv), C(why) and C(who).
   returned: success
   type: list
   elements: dict

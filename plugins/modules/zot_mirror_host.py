@@ -27,15 +27,17 @@ attributes:
     platforms: posix
 options:
   state:
-    description: V(looked) returns what is there and changes nothing. V(written) writes O(files).
+    description:
+      - V(looked) returns what is there and changes nothing. V(written) notes O(owed) and writes O(files). V(settled) forgets what was
+        noted.
     type: str
-    choices: [looked, written]
+    choices: [looked, written, settled]
     required: true
   places:
     description: Where files are.
     type: list
     elements: dict
-    required: true
+    default: []
     suboptions:
       kind:
         description: The host, or the nodes of a profile of minikube or of a cluster of kind.
@@ -102,6 +104,11 @@ options:
       owner:
         description: Who owns it on the host when it is new.
         type: str
+  owed:
+    description: Names of those that have to take what is written. They are returned to V(looked) until V(settled).
+    type: list
+    elements: str
+    default: []
 author:
   - The blumeops.zot authors (@eblume)
 """
@@ -125,13 +132,18 @@ answers:
   returned: O(state=looked)
   type: list
   elements: list
+owed:
+  description: Who still has to take what an earlier run wrote.
+  returned: O(state=looked)
+  type: list
+  elements: str
 """
 
 import itertools
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._mirror_places import place_of
+from ansible_collections.blumeops.zot.plugins.module_utils._mirror_places import owe, owed, place_of
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
 
 STRINGS = {"type": "list", "elements": "str", "default": []}
@@ -154,19 +166,21 @@ FILE = {
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["looked", "written"], "required": True},
-            "places": {"type": "list", "elements": "dict", "options": PLACE, "required": True},
+            "state": {"type": "str", "choices": ["looked", "written", "settled"], "required": True},
+            "places": {"type": "list", "elements": "dict", "options": PLACE, "default": []},
             "files": {"type": "list", "elements": "dict", "options": FILE, "default": []},
+            "owed": STRINGS,
         },
         supports_check_mode=True,
     )
-    asked, files = module.params["places"], module.params["files"]
+    state, asked, files = module.params["state"], module.params["places"], module.params["files"]
     places = [place_of(place["kind"], {**place, "tmp": module.tmpdir}, run) for place in asked]
     try:
-        if module.params["state"] == "looked":
-            module.exit_json(changed=False, answers=[place.look(wanted) for place, wanted in zip(places, asked)])
-        for (place, node), some in itertools.groupby(files, lambda file: (file["place"], file["node"])):
-            if not module.check_mode:
+        if state == "looked":
+            module.exit_json(changed=False, answers=[place.look(wanted) for place, wanted in zip(places, asked)], owed=owed())
+        if not module.check_mode:
+            owe(module.params["owed"])  # before it is so: a run that is stopped in between tells somebody for nothing
+            for (place, node), some in itertools.groupby(files, lambda file: (file["place"], file["node"])):
                 places[place].write(node, list(some))
     except ZotError as error:
         module.fail_json(msg=error.message)

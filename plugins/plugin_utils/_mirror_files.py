@@ -351,9 +351,7 @@ def auth_file(path: str, existing: str, logins: list[str], registry: Registry) -
     if not isinstance(auths, dict) or not isinstance(helpers, dict):
         raise ZotError(f"{path}: auths or credHelpers is no mapping; correct it first")
     if registry.authority in helpers or tree.get("credsStore"):
-        raise ZotError(
-            f"{path}: a credential helper answers for {registry.authority}, and comes first; give the login to it, or remove it there"
-        )
+        raise ZotError(f"{path}: a credential helper answers first for {registry.authority}; give it the login, or remove it there")
     ours = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
     for key in logins:
         # The password of the same user may have been changed since.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import yaml
 from ansible_collections.blumeops.zot.plugins.module_utils._document import masked
@@ -87,11 +87,20 @@ class Change:
 
 @dataclass
 class Plan:
-    """``activations``: C(client), C(argv) and C(why); ``left``: what nobody here can do."""
+    """``activations``: C(client), C(argv), C(why) and C(who); ``left``: what nobody here can do; ``owed``: who did not take yet what an
+    earlier run wrote."""
 
-    changes: list[Change]
-    activations: list[Told]
-    left: list[str]
+    owed: list[str]
+    changes: list[Change] = field(default_factory=list)
+    activations: list[Told] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def who(self) -> list[str]:
+        return [activation["who"] for activation in self.activations]
+
+    def has_to_take(self, who: str, wish: Wish, changed: list[Change]) -> bool:
+        return who in self.owed or any(change.file.path in wish.read_at_start for change in changed)
 
 
 # --- what is given
@@ -205,9 +214,9 @@ def _ca_path(client: Client, kind: str) -> str:
 # --- what to do
 
 
-def plan(clients: list[Client], upstreams: t.Any, ca: str, answers: list[list[Told]]) -> Plan:
+def plan(clients: list[Client], upstreams: t.Any, ca: str, answers: list[list[Told]], owed: list[str]) -> Plan:
     """From what the host answered to C(questions). Raises ZotError for what contradicts."""
-    made = Plan([], [], [])
+    made = Plan(owed)
     nodes = iter(enumerate(answers[1:], 1))
     for client in clients:
         wish = Wish(client, "containerd" if client.in_nodes else client.name, upstreams, ca)
@@ -245,14 +254,14 @@ def _plan_host(made: Plan, wish: Wish, answer: Told) -> None:
     name, usual, options = wish.kind, USUAL[wish.kind], wish.client.options
     changed = _changes(wish, answer["files"], answer)
     made.changes += [replace(change, owner=options.get("owner", "")) for change in changed]
-    if not any(change.file.path in wish.read_at_start for change in changed):
+    if not made.has_to_take(name, wish, changed):
         return
     argv: list[str] | None = options.get("command")
     active = [unit for unit in usual.units if unit in answer["active"]]
     if not options.get("activate", True):
         made.left.append(f"{name}: {usual.verb} it when it suits; {usual.why}")
     elif argv or active:
-        made.activations.append(_activation(name, argv or ["systemctl", usual.verb, *active], name, usual))
+        made.activations.append(_activation(name, argv or ["systemctl", usual.verb, *active], name, usual, name))
     elif name != "podman":  # of its kin only CRI-O runs all the time
         made.left.append(f"{name}: no unit {' or '.join(usual.units)} is active here; {usual.verb} it where it runs: {usual.why}")
 
@@ -293,13 +302,14 @@ def _plan_node(made: Plan, wish: Wish, place: int, answer: Told, words: list[str
     shown, usual = answer["node"] or wish.client.options.get("profile", "minikube"), USUAL[wish.kind]
     changed = _changes(wish, answer["files"], answer)
     made.changes += [replace(change, place=place, node=answer["node"], header=f"{shown}: {change.file.path}") for change in changed]
-    if any(change.file.path in wish.read_at_start for change in changed):
+    who = f"{wish.client.name} {shown}"
+    if made.has_to_take(who, wish, changed):
         argv = [*words, "systemctl", usual.verb, usual.units[0]]
-        made.activations.append(_activation(wish.client.name, argv, f"{usual.units[0]} in {shown}", usual))
+        made.activations.append(_activation(wish.client.name, argv, f"{usual.units[0]} in {shown}", usual, who))
 
 
-def _activation(client: str, argv: list[str], what: str, usual: Usual) -> Told:
-    return {"client": client, "argv": argv, "why": f"{usual.verb} {what}: {usual.why}"}
+def _activation(client: str, argv: list[str], what: str, usual: Usual, who: str) -> Told:
+    return {"client": client, "argv": argv, "why": f"{usual.verb} {what}: {usual.why}", "who": who}
 
 
 def _changes(wish: Wish, found: dict[str, Told], answer: Told | None) -> list[Change]:
