@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role zot_monitoring writes, as it writes it."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+
+ROLE = Path(__file__).resolve().parents[2] / "roles/zot_monitoring"
+JOB = "prometheus.scrape.zot"
+HOST = {"service_manager": "systemd", "system": "linux", "architecture": "amd64", "home": "/root", "uid": 0, "user": "root"}
+_FILES = {"scrape.yml": 0, "zot.alloy": 1, "zot.rules.yml": 2, "zot.json": 3}
+
+
+init_plugin_loader()  # lookups are plugins; a second time it does nothing
+
+
+def _templar(given: t.Mapping[str, t.Any]) -> Templar:
+    loader = DataLoader()
+    parts = [loader.load_from_file(str(ROLE / part / "main.yml"), trusted_as_template=True) for part in ("defaults", "vars")]
+    host = {"inventory_hostname": "indri", "__zot_monitoring_host": HOST, "__zot_monitoring_debian": {"stat": {"exists": False}}}
+    return Templar(loader, variables={**parts[0], **parts[1], **host, "ansible_search_path": [str(ROLE)], **given})
+
+
+def value(name: str, **given: t.Any) -> t.Any:
+    """A variable of the role, where these are given."""
+    templar = _templar(given)
+    return templar.template(templar.available_variables[name])
+
+
+def rendered(name: str, **given: t.Any) -> str:
+    """The text of a file of the role: one for the monitor, or else a template."""
+    if name in _FILES:
+        return str(value("__zot_monitoring_files", **given)[_FILES[name]]["text"])
+    lookup = trust_as_template("{{ lookup('ansible.builtin.template', name) }}")
+    return str(_templar({**given, "name": f"{name}.j2"}).template(lookup))
+
+
+def rules(**given: t.Any) -> dict[str, dict[str, t.Any]]:
+    """Every rule, by its name."""
+    groups = yaml.safe_load(rendered("zot.rules.yml", **given))["groups"]
+    return {rule.get("alert") or rule["record"]: rule for group in groups for rule in group["rules"]}
+
+
+def queries() -> dict[str, str]:
+    """What the dashboard asks, by panel and legend."""
+    panels = json.loads(rendered("zot.json"))["panels"]
+    return {f"{panel['title']}: {target['legendFormat']}": target["expr"] for panel in panels for target in panel["targets"]}
