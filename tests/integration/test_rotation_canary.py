@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
 import re
 import shutil
-import subprocess
 import tempfile
 import typing as t
 from collections.abc import Iterator
@@ -20,6 +17,7 @@ from integration.conftest import Mac
 from integration.test_ci_key import PLAYBOOKS, House
 from support.forge import standin_forge
 from support.onepassword import Op
+from support.processes import Watch, forms
 
 KEY = re.compile(rb"zak_[0-9a-f]{32}")
 STORE = "op/items.json"
@@ -64,7 +62,7 @@ class Life:
         self.folder = house.mac.folder
         self.secrets: set[str] = set()
         self.output = ""
-        self.processes: set[bytes] = set()
+        self.watch = Watch()
         # Python makes sockets there, whose names may not be long.
         self.tmp = Path(tempfile.mkdtemp(prefix="life-"))
         for name in ("callbacks", "person"):
@@ -98,22 +96,10 @@ class Life:
         log = self.folder / "output"
         variables = {**self.house.variables, **more}
         with log.open("w") as output, play.start("-vvv", "--diff", *arguments, output=output, **variables) as process:
-            while process.poll() is None:
-                self._look()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0.005)
+            self.watch.until_end(process)
         self.learn()
         self.output = log.read_text()
         return process.returncode
-
-    def _look(self) -> None:
-        """Arguments and environment of all that runs."""
-        for path in Path("/proc").glob("[0-9]*/*"):
-            if path.name in ("cmdline", "environ"):
-                try:
-                    self.processes.add(path.read_bytes())
-                except OSError:
-                    continue
 
     def assert_told_nothing(self) -> None:
         """Each secret as it is, and as it goes over the wire."""
@@ -122,15 +108,10 @@ class Life:
         holders = {name for secret in self.secrets for form in forms(secret) for name, data in seen.items() if form in data}
         holders |= {name for name, data in seen.items() if KEY.search(data)}
         assert holders == {STORE}
-        processes = b"\n".join(self.processes)
+        processes = self.watch.everything
         assert not [number for number, secret in enumerate(sorted(self.secrets)) for form in forms(secret) if form in processes]
         calls = json.dumps(self.house.op.calls)
         assert not [number for number, secret in enumerate(sorted(self.secrets)) if secret in calls]
-
-
-def forms(secret: str) -> list[bytes]:
-    bare = secret.removeprefix("zak_")
-    return [bare.encode(), *(base64.b64encode(text.encode()).rstrip(b"=") for text in (secret, f"zot-ci:{secret}"))]
 
 
 @pytest.fixture
@@ -178,7 +159,7 @@ def test_the_secrets_of_a_whole_life_are_in_the_store_alone(life: Life) -> None:
     assert len(life.secrets) == 7
     life.assert_told_nothing()
     # All of this was looked at.
-    seen = b"\n".join(life.processes).replace(b"\0", b" ")
+    seen = life.watch.everything.replace(b"\0", b" ")
     assert b"op item edit" in seen
     assert b"CANARY_RESULTS=" in seen
     assert '"steps"' in (life.folder / "results").read_text()
