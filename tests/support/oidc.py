@@ -16,7 +16,7 @@ import typing as t
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 
@@ -42,16 +42,35 @@ class Provider:
         scopes = ["openid", "profile", "email", "groups"]
         return {"issuer": self.issuer, "clientid": client_id, "clientsecret": "made-up", "scopes": scopes, **more}
 
+    def id_token(self, user: str, audience: str) -> str:
+        """A signed token of a user, for whoever is called ``audience``: what zot gets of a login, and a job of its forge."""
+        back = "http://127.0.0.1/back"
+        asked = {"client_id": audience, "redirect_uri": back, "response_type": "code", "scope": "openid profile email groups"}
+        with _session() as session:
+            agreed = session.post(
+                f"{self.issuer}/oauth2/authorize", params=asked, data={"sub": user}, allow_redirects=False, timeout=_TIMEOUT
+            )
+            (code,) = parse_qs(urlsplit(agreed.headers.get("Location", "")).query).get("code") or [""]
+            # Not by a header: a colon in the name, as of a host with its port, would end it there.
+            client = {"client_id": audience, "client_secret": "made-up"}
+            given = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, **client}
+            told = session.post(f"{self.issuer}/oauth2/token", data=given, timeout=_TIMEOUT)
+        if told.status_code != 200:
+            raise OidcError(f"no token for {user!r}: {_said(told)}")
+        return told.json()["id_token"]
+
 
 @contextlib.contextmanager
-def mock_provider(claims_by_user: Mapping[str, Mapping[str, object]], port: int | None = None) -> Iterator[Provider]:
+def mock_provider(
+    claims_by_user: Mapping[str, Mapping[str, object]], port: int | None = None, token_seconds: int = 3600
+) -> Iterator[Provider]:
     """Serve those users on loopback until the block ends. The key is the subject, by which `login` chooses a user."""
     # A free port may be taken between finding and using it; one that was asked for is tried once.
     attempts = 3 if port is None else 1
     for attempt in range(1, attempts + 1):
         with contextlib.ExitStack() as stack:
             try:
-                provider = stack.enter_context(_provider(claims_by_user, port or free_port()))
+                provider = stack.enter_context(_provider(claims_by_user, port or free_port(), token_seconds))
             except OidcError:
                 if attempt == attempts:
                     raise
@@ -61,8 +80,9 @@ def mock_provider(claims_by_user: Mapping[str, Mapping[str, object]], port: int 
 
 
 @contextlib.contextmanager
-def _provider(claims_by_user: Mapping[str, Mapping[str, object]], port: int) -> Iterator[Provider]:
+def _provider(claims_by_user: Mapping[str, Mapping[str, object]], port: int, token_seconds: int) -> Iterator[Provider]:
     argv = [sys.executable, "-m", "oidc_provider_mock", "--host", "127.0.0.1", "--port", str(port)]
+    argv += ["--token-max-age", str(token_seconds)]
     for user, claims in claims_by_user.items():
         argv += ["--user-claims", json.dumps({**claims, "sub": user})]
     with tempfile.TemporaryDirectory(prefix="oidc-") as folder:
