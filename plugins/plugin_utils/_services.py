@@ -67,7 +67,7 @@ def lines(host: Seen, seen: Seen, release: str | None, access: Line, drift: Line
         _external(seen["external"], seen["external_url"]),
         _certificate(seen["certificate"], seen["external_url"], limits),
         _merged("upstreams", [_upstream(one, limits) for one in seen["upstreams"]], "there are none", _allowances(seen["upstreams"])),
-        _merged("cache", [_cached(one, seen["upstreams"]) for one in seen["cache"]], "there are no upstreams"),
+        _cache(seen),
         _disk(seen["disk"], limits),
         drift,
         _merged("oidc", [_issuer(one) for one in seen["issuers"]], "nobody logs in through a provider"),
@@ -189,6 +189,12 @@ def _allowance(name: str, told: Seen, limits: Limits) -> Part:
 def _allowances(upstreams: t.Iterable[Seen]) -> dict[str, t.Any]:
     told = next((one["allowance"] for one in upstreams if one.get("allowance")), None)
     return {f"pulls_{key}": told.get(key) for key in ("limit", "remaining")} if told else {}
+
+
+def _cache(seen: Seen) -> Line:
+    if seen["upstreams"] and not seen["ready"]["ready"]:
+        return Line("cache", AMBER, "it was not asked")  # grey, as what stands before it says why
+    return _merged("cache", [_cached(one, seen["upstreams"]) for one in seen["cache"]], "there are no upstreams")
 
 
 def _cached(found: Seen, upstreams: t.Iterable[Seen]) -> Part:

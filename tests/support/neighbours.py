@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands around a registry, on loopback: a proxy with TLS and a made-up authority, and Docker Hub as far as its limit of pulls goes."""
+"""What stands around a registry, on loopback: a proxy with TLS and a made-up authority, and Docker Hub as far as its limit goes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "made up for a test")])
-        constraint = x509.BasicConstraints(ca=True, path_length=0)
+        constraint = x509.BasicConstraints(ca=True, path_length=None)
         made = self._signed(self._name, self._key.public_key(), dt.timedelta(days=-1), dt.timedelta(days=3650), (constraint, True))
         self.path = folder / "authority.pem"
         self.path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
@@ -49,11 +49,8 @@ class Authority:
         self, subject: x509.Name, key: t.Any, begins: dt.timedelta, ends: dt.timedelta, extension: tuple[t.Any, bool]
     ) -> x509.Certificate:
         now = dt.datetime.now(dt.timezone.utc)
-        return (
-            x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number(), now + begins, now + ends)
-            .add_extension(extension[0], critical=extension[1])
-            .sign(self._key, hashes.SHA256())
-        )
+        made = x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number(), now + begins, now + ends)
+        return made.add_extension(extension[0], critical=extension[1]).sign(self._key, hashes.SHA256())
 
 
 class _Server:
