@@ -424,7 +424,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**STATES[module.params["state"]](module.params, module.check_mode))
+        told = STATES[module.params["state"]](module.params, module.check_mode)
+        for warning in told.pop("warnings", []):
+            module.warn(warning)
+        module.exit_json(**told)
     except ZotError as error:
         module.fail_json(msg=error.message, **error.facts)
     except OSError as error:

@@ -11,7 +11,9 @@ import shutil
 import types
 import typing as t
 from pathlib import Path
+from unittest import mock
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import get_url, slurp
 from ansible.parsing.dataloader import DataLoader
@@ -21,13 +23,20 @@ from ansible_collections.blumeops.zot.plugins.modules import zot_host, zot_obser
 
 
 def run_module(main: t.Callable[[], None], check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-    """What the module answers."""
-    said = io.StringIO()
-    with patch_module_args({**options, "_ansible_check_mode": check}), contextlib.redirect_stdout(said):
+    """What the module answers, with what it warns of. What Ansible calls deprecated is an error."""
+    said, warned = io.StringIO(), []
+
+    def deprecated(*given: t.Any, **more: t.Any) -> t.NoReturn:
+        raise AssertionError(f"deprecated: {given or more}")
+
+    # In this process Ansible would show warnings rather than return them.
+    telling = {"warn": lambda _module, text, **_more: warned.append(text), "deprecate": deprecated}
+    given = patch_module_args({**options, "_ansible_check_mode": check})
+    with given, contextlib.redirect_stdout(said), mock.patch.multiple(AnsibleModule, **telling):
         try:
             main()
         except SystemExit:
-            return json.loads(said.getvalue())
+            return {**json.loads(said.getvalue()), **({"warnings": warned} if warned else {})}
     raise AssertionError("a module ends with exit_json or fail_json")
 
 
