@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules as promtool has them, and all that rules and dashboard ask, answered by a real Prometheus that scrapes a real zot.
+
+Needs no root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import time
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+from support.monitoring import JOB, queries, rendered, rules
+from support.oci import HttpClient, make_image
+from support.waiting import until
+from support.web import answer, self_signed, servers
+from support.zot_binary import Serving, free_port, real_zot, serving, write_htpasswd
+
+DAY = 86400
+HOST = {"instance": "indri"}
+ZOT = {"instance": "indri", "job": JOB}
+KEY = {"registry": "https://r.example", "username": "zot-ci"}
+
+
+def needs(*names: str) -> None:
+    lacking = [name for name in names if not shutil.which(name)]
+    if not lacking:
+        return
+    reason = f"not installed: {', '.join(lacking)} (.ci/install-debian)"
+    if os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
+        pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+# --- the rules, each where it fires and where it does not
+
+
+class Case(t.NamedTuple):
+    """Series, each with its values a minute, and what is to come of them at a minute: who it is about, and the summary; or nothing."""
+
+    alert: str
+    series: dict[str, str]
+    minute: int
+    labels: dict[str, str] | None = None
+    summary: str = ""
+
+
+def labelled(name: str, labels: dict[str, str]) -> str:
+    return name + "{" + ",".join(f'{label}="{value}"' for label, value in labels.items()) + "}"
+
+
+def requests_of_zot(failing: int, succeeding: int) -> dict[str, str]:
+    """In a minute."""
+    return {
+        labelled("zot_http_requests_total", {**ZOT, "method": "GET", "code": "500"}): f"0+{failing}x40",
+        labelled("zot_http_requests_total", {**ZOT, "method": "GET", "code": "200"}): f"0+{succeeding}x40",
+    }
+
+
+def latencies(slow: int, fast: int, le: str = "30") -> dict[str, str]:
+    return {
+        labelled("zot_http_method_latency_seconds_bucket", {**ZOT, "method": "GET", "le": le}): f"0+{fast}x60",
+        labelled("zot_http_method_latency_seconds_bucket", {**ZOT, "method": "GET", "le": "+Inf"}): f"0+{fast + slow}x60",
+        labelled("zot_http_method_latency_seconds_count", {**ZOT, "method": "GET"}): f"0+{fast + slow}x60",
+    }
+
+
+def disk(avail: str, size: int = 1000) -> dict[str, str]:
+    return {labelled("zot_disk_avail_bytes", HOST): avail, labelled("zot_disk_size_bytes", HOST): f"{size}x3000"}
+
+
+def one(name: str, labels: dict[str, str], values: str) -> dict[str, str]:
+    return {labelled(name, labels): values}
+
+
+URL = {**HOST, "url": "https://r.example"}
+UPSTREAM = {**HOST, "upstream": "docker.io"}
+EXPIRES, CREATED, RAN = (f"zot_ci_key_{name}_timestamp_seconds" for name in ("expires", "created", "last_run"))
+GIB = 2**30
+
+CASES = [
+    Case("ZotDown", one("zot_up", HOST, "0x10"), 3, HOST, "zot on indri does not answer"),
+    Case("ZotDown", one("zot_up", HOST, "0x10"), 2),
+    Case("ZotDown", one("zot_up", HOST, "0 0 0 1 0 0 0"), 5),
+    Case("ZotNotReady", {**one("zot_up", HOST, "1x10"), **one("zot_ready", HOST, "0x10")}, 5, HOST,
+         "zot on indri answers, and says that it is not ready"),
+    Case("ZotNotReady", {**one("zot_up", HOST, "0x10"), **one("zot_ready", HOST, "0x10")}, 9),
+    Case("ZotNotReady", {**one("zot_up", HOST, "1x10"), **one("zot_ready", HOST, "1x10")}, 9),
+    Case("ZotExternalUrlDown", one("zot_external_up", URL, "0x10"), 5, URL, "zot does not answer at https://r.example"),
+    Case("ZotExternalUrlDown", one("zot_external_up", URL, "0x4 1x10"), 9),
+    Case("ZotRestarting", one("process_start_time_seconds", ZOT, "1x5 2x5 3x5 4x5 5x5"), 28, ZOT,
+         "zot on indri was started 4 times in half an hour"),
+    Case("ZotRestarting", one("process_start_time_seconds", ZOT, "1x5 2x5 3x5 4x20"), 28),
+    Case("ZotRestarting", one("process_start_time_seconds", {**ZOT, "job": "other"}, "1x5 2x5 3x5 4x5 5x5"), 28),
+    Case("ZotScrapeFailing", one("up", ZOT, "0x20"), 10, ZOT, "the metrics of zot on indri cannot be read"),
+    Case("ZotScrapeFailing", one("up", ZOT, "0x9 1x20"), 12),
+    Case("ZotScrapeFailing", one("up", {**ZOT, "job": "other"}, "0x20"), 12),
+    Case("ZotScrapeMissing", one("up", {**ZOT, "job": "other"}, "1x20"), 15, {"job": JOB}, "nobody scrapes zot"),
+    Case("ZotScrapeMissing", one("up", ZOT, "0x20"), 15),
+    Case("ZotTextfileMissing", one("up", ZOT, "1x20"), 15, {}, "nobody tells whether zot is up"),
+    Case("ZotTextfileMissing", one("zot_up", HOST, "0x20"), 15),
+    Case("ZotTextfileStale", one("zot_textfile_timestamp_seconds", HOST, "60x20"), 12, HOST, "what is told of zot on indri is 11m 0s old"),
+    Case("ZotTextfileStale", one("zot_textfile_timestamp_seconds", HOST, "60x20"), 11),
+    Case("ZotServerErrors", requests_of_zot(6, 94), 20, ZOT, "6% of the requests to zot on indri fail with 5xx"),
+    Case("ZotServerErrors", requests_of_zot(4, 96), 30),
+    Case("ZotServerErrors", requests_of_zot(0, 0), 30),
+    Case("ZotSlow", latencies(30, 70), 40, ZOT, "30% of the requests to zot on indri take over 30 s"),
+    Case("ZotSlow", latencies(30, 70, "30.0"), 40, ZOT, "30% of the requests to zot on indri take over 30 s"),
+    Case("ZotSlow", latencies(10, 90), 40),
+    Case("ZotSlow", latencies(0, 0), 40),
+    Case("ZotUpstreamDown", one("zot_upstream_up", UPSTREAM, "0x20"), 15, UPSTREAM, "docker.io does not answer on the host of zot"),
+    Case("ZotUpstreamDown", one("zot_upstream_up", UPSTREAM, "0x14 1x9"), 18),
+    Case("ZotDiskAlmostFull", disk("50x20"), 15, HOST, "5% of the disk with the data of zot on indri is free"),
+    Case("ZotDiskAlmostFull", disk("150x20"), 18),
+    Case("ZotDiskWillFill", disk("400-0.08x600"), 500, HOST, "the disk with the data of zot on indri is full in 4 days, as it goes"),
+    Case("ZotDiskWillFill", disk("400-0.01x600"), 500),
+    Case("ZotDiskWillFill", disk("900-0.2x600"), 500),
+    Case("ZotStorageGrowing", one("zot_repo_storage_bytes", {**ZOT, "repo": "a"}, f"0+{GIB // 40}x2000"), 1600, ZOT,
+         "zot on indri stores 36GiB more than a day ago"),
+    Case("ZotStorageGrowing", one("zot_repo_storage_bytes", {**ZOT, "repo": "a"}, f"0+{GIB // 80}x2000"), 1600),
+    Case("ZotCertificateExpires", one("zot_certificate_expires_timestamp_seconds", URL, f"{13 * DAY}x10"), 0, URL,
+         "the certificate of https://r.example expires in 13d 0h 0m 0s"),
+    Case("ZotCertificateExpires", one("zot_certificate_expires_timestamp_seconds", URL, f"{15 * DAY}x10"), 5),
+    Case("ZotCiKeyExpired", one(EXPIRES, KEY, "300x10"), 5, KEY, "the CI key of zot-ci at https://r.example has expired"),
+    Case("ZotCiKeyExpired", one(EXPIRES, KEY, "360x10"), 5),
+    Case("ZotCiKeyExpiresSoon", one(EXPIRES, KEY, f"{13 * DAY}x10"), 0, KEY,
+         "the CI key of zot-ci at https://r.example expires in 13d 0h 0m 0s"),
+    Case("ZotCiKeyExpiresSoon", one(EXPIRES, KEY, f"{15 * DAY}x10"), 5),
+    Case("ZotCiKeyExpiresSoon", one(EXPIRES, KEY, "300x10"), 6),  # it has expired
+    Case("ZotCiKeyRotationOverdue", one(CREATED, KEY, f"-{71 * DAY}x10"), 0, KEY,
+         "the CI key of zot-ci at https://r.example is 71d 0h 0m 0s old"),
+    Case("ZotCiKeyRotationOverdue", one(CREATED, KEY, f"-{69 * DAY}x10"), 5),
+    Case("ZotCiKeyRotationStopped", one(RAN, KEY, f"-{4 * DAY}x10"), 0, KEY,
+         "the rotation of the CI key of zot-ci last succeeded 4d 0h 0m 0s ago"),
+    Case("ZotCiKeyRotationStopped", one(RAN, KEY, f"-{2 * DAY}x10"), 5),
+    Case("ZotCiKeyOldOneInUse", one("zot_ci_key_waiting", KEY, "1x5000"), 3 * 1440, KEY,
+         "a former CI key of zot-ci at https://r.example cannot be revoked"),
+    Case("ZotCiKeyOldOneInUse", one("zot_ci_key_waiting", KEY, "1x4000 0x1000"), 3 * 1440),
+]  # fmt: skip
+
+
+def test_every_alert_is_seen_to_fire_and_not_to_fire() -> None:
+    alerts = {name for name, rule in rules().items() if "alert" in rule}
+    assert {case.alert for case in CASES if case.labels is not None} == alerts
+    assert {case.alert for case in CASES if case.labels is None} == alerts
+
+
+def test_promtool_accepts_the_rules_and_the_scrape(tmp_path: Path) -> None:
+    needs("promtool")
+    (tmp_path / "zot.rules.yml").write_text(rendered("zot.rules.yml"))
+    (tmp_path / "scrape.yml").write_text(rendered("scrape.yml"))
+    for what, file in (("rules", "zot.rules.yml"), ("config", "scrape.yml")):
+        subprocess.run(["promtool", "check", what, str(tmp_path / file)], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("alert", sorted({case.alert for case in CASES}))
+def test_an_alert_fires_when_it_should_and_only_then(alert: str, tmp_path: Path) -> None:
+    needs("promtool")
+    rule = rules()[alert]
+    (tmp_path / "zot.rules.yml").write_text(rendered("zot.rules.yml"))
+    tests = []
+    for case in (case for case in CASES if case.alert == alert):
+        fired = {
+            "exp_labels": {**rule["labels"], **(case.labels or {})},
+            "exp_annotations": {"summary": case.summary, "description": rule["annotations"]["description"]},
+        }
+        expected = [] if case.labels is None else [fired]
+        tests.append(
+            {
+                "interval": "1m",
+                "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
+                "alert_rule_test": [{"eval_time": f"{case.minute}m", "alertname": alert, "exp_alerts": expected}],
+            }
+        )
+    written = tmp_path / "tests.yml"
+    written.write_text(yaml.safe_dump({"rule_files": ["zot.rules.yml"], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run(["promtool", "test", "rules", str(written)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- a real Prometheus, node_exporter and zot
+
+
+class Monitored:
+    """A zot that caches another, told of by a textfile, both scraped; `ask` is a question to Prometheus."""
+
+    def __init__(self, zot: Serving, folder: Path, upstream: str, external: str) -> None:
+        self.zot, self.folder = zot, folder
+        self.text = folder / "textfile"
+        self.text.mkdir()
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.node = f"127.0.0.1:{free_port()}"
+        result = {"key": {"created": "2026-11-25T20:46:48Z", "expires": "2030-02-23T20:46:48Z"}, "waiting": []}
+        self.given: dict[str, t.Any] = {
+            "zot_monitoring_url": zot.url,
+            "zot_monitoring_upstreams": [{"name": "docker.io", "url": upstream}],
+            "zot_monitoring_external_url": external,
+            "zot_monitoring_textfile_dir": str(self.text),
+            "zot_monitoring_data_dir": str(folder),
+            "zot_monitoring_scrape_interval": "1s",
+            "zot_monitoring_username": "prom",
+            "zot_monitoring_password_file": str(folder / "password"),
+            "zot_ci_key_result": result,
+            "zot_ci_key_registry": zot.url,
+            "zot_ci_key_username": "zot-ci",
+        }
+
+    def configure(self, password: str) -> None:
+        (self.folder / "password").write_text(password)
+        (self.folder / "zot.rules.yml").write_text(rendered("zot.rules.yml"))
+        config = yaml.safe_load(rendered("scrape.yml", **self.given))
+        config["global"] = {"evaluation_interval": "1s"}
+        config["rule_files"] = ["zot.rules.yml"]
+        textfile = {"job_name": "node", "scrape_interval": "1s", "static_configs": [{"targets": [self.node], "labels": HOST}]}
+        config["scrape_configs"].append(textfile)
+        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+
+    def tell(self) -> None:
+        """What the timer, and the rotation, do."""
+        script = self.folder / "zot-metrics"
+        script.write_text(rendered("zot-metrics.sh", **self.given))
+        subprocess.run(["/bin/sh", str(script)], check=True, timeout=60)
+        for name in ("zot_ci_key.prom", "zot_ci_key_run.prom"):
+            (self.text / name).write_text(rendered(name, **self.given))
+
+    def traffic(self, number: int) -> None:
+        login = {"username": "root", "password": "pw of root"}
+        image = make_image(self.folder / f"image-{number}", random=True)
+        assert HttpClient().push(self.zot.url, "blumeops/app", f"v{number}", image=image, **login).ok
+        assert HttpClient().pull(self.zot.url, "docker.io/library/app", "v1", into=self.folder / f"pulled-{number}", **login).ok
+        assert (
+            requests.post(f"{self.zot.url}/zot/auth/apikey", json={"label": "x"}, timeout=10).status_code == 500
+        )  # a 5xx that is easily had
+
+    def programs(self) -> list[list[str]]:
+        listen = "--web.listen-address"
+        node = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={self.text}"]
+        return [
+            ["prometheus-node-exporter", *node, f"{listen}={self.node}"],
+            [
+                *("prometheus", f"--config.file={self.folder / 'prometheus.yml'}", f"--storage.tsdb.path={self.folder / 'tsdb'}"),
+                f"{listen}={self.url.partition('//')[2]}",
+            ],
+        ]
+
+    def ask(self, query: str) -> list[dict[str, t.Any]]:
+        """Samples that are numbers."""
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=10).json()
+        assert answer["status"] == "success", (query, answer)
+        return [sample for sample in answer["data"]["result"] if sample["value"][1] != "NaN"]
+
+    def is_ready(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/-/ready", timeout=10).status_code == 200 and bool(self.ask(f'up{{job="{JOB}"}}'))
+        except requests.ConnectionError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    needs("prometheus", "prometheus-node-exporter", "curl")
+    binary = real_zot()
+    if binary is None:
+        needs("zot")
+    assert binary
+    folder = tmp_path_factory.mktemp("monitored")
+    users = {name: f"pw of {name}" for name in ("root", "prom")}
+    everything = {"users": ["root"], "actions": ["read", "create", "update", "delete"]}
+    access = {"metrics": {"users": ["prom"]}, "repositories": {"**": {"anonymousPolicy": ["read"], "policies": [everything]}}}
+    auth = {"htpasswd": {"path": str(write_htpasswd(folder / "htpasswd", users))}, "apikey": True}
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(serving(binary, {}, folder / "upstream"))
+        assert HttpClient().push(upstream.url, "library/app", "v1", image=make_image(folder / "seed", random=True)).ok
+        content = [{"prefix": "**", "destination": "/docker.io"}]
+        sync = {"enable": True, "registries": [{"urls": [upstream.url], "onDemand": True, "tlsVerify": False, "content": content}]}
+        extensions = {"metrics": {"enable": True, "prometheus": {"path": "/metrics"}}, "sync": sync}
+        config = {"http": {"auth": auth, "accessControl": access}, "extensions": extensions}
+        zot = stack.enter_context(serving(binary, config, folder / "zot"))
+        external = stack.enter_context(servers())(answer("200 OK"), self_signed(folder / "pem", "localhost")).url
+        bed = Monitored(zot, folder, upstream.url, external)
+        key = requests.post(f"{zot.url}/zot/auth/apikey", json={"label": "scrape"}, auth=("prom", users["prom"]), timeout=10)
+        bed.configure(key.json()["apiKey"])
+        bed.tell()
+        bed.traffic(0)
+        for argv in bed.programs():
+            log = stack.enter_context((folder / argv[0]).open("wb"))
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        assert until(bed.is_ready, 30), (folder / "prometheus").read_text()
+        for number in range(1, 4):
+            bed.traffic(number)
+            time.sleep(1.5)  # so that each is in a scrape of its own
+        yield bed
+
+
+def selectors(expression: str) -> list[str]:
+    return re.findall(r"\b(?:zot[\w:]*|process_\w+|go_\w+|up)\b(?:\{[^}]*\})?", expression)
+
+
+def for_people(query: str) -> str:
+    """As Grafana asks it."""
+    return query.replace("$instance", ".*").replace("$__rate_interval", "1m")
+
+
+@pytest.mark.parametrize("name", queries())
+def test_each_query_of_the_dashboard_has_an_answer(monitored: Monitored, name: str) -> None:
+    query = for_people(queries()[name])
+    assert until(lambda: bool(monitored.ask(query)), 20), query
+
+
+@pytest.mark.parametrize("name", rules())
+def test_each_rule_is_about_what_there_is(monitored: Monitored, name: str) -> None:
+    asked = selectors(rules()[name]["expr"]) + [name] * ("record" in rules()[name])
+    assert asked
+    for selector in asked:
+        assert until(lambda selector=selector: bool(monitored.ask(selector)), 20), selector
+
+
+def test_the_api_key_of_a_user_reads_the_metrics(monitored: Monitored) -> None:
+    (found,) = monitored.ask(f'up{{job="{JOB}"}}')
+    assert found["value"][1] == "1"
+    assert found["metric"]["instance"] == "indri"
+
+
+def test_the_numbers_are_right(monitored: Monitored) -> None:
+    def number(query: str) -> float:
+        (found,) = monitored.ask(query)
+        return float(found["value"][1])
+
+    stored = sum(
+        path.stat().st_size for path in (monitored.folder / "zot" / "registry" / "blumeops" / "app" / "blobs").rglob("*") if path.is_file()
+    )
+    assert until(lambda: number('zot_repo_storage_bytes{repo="blumeops/app"}') == pytest.approx(stored, rel=0.5), 20)
+    assert number("zot_upstream_up") == number("zot_up") == number("zot_ready") == 1
+    assert 0 < number("zot:http_server_errors:ratio_rate5m") < 1
+    assert number("zot_ci_key_created_timestamp_seconds") == 1795639608
+
+
+def test_a_healthy_zot_is_quiet(monitored: Monitored) -> None:
+    """But for the made-up certificate, and the errors that were made."""
+    found = {sample["metric"]["alertname"] for sample in monitored.ask("ALERTS")}
+    assert found == {"ZotCertificateExpires", "ZotExternalUrlDown", "ZotServerErrors"}
