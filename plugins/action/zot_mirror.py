@@ -7,15 +7,8 @@ import typing as t
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
-from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_plan import (
-    NODES,
-    USUAL,
-    authority_of,
-    clients_of,
-    diff_of,
-    plan,
-    questions,
-)
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_clients import NODES, USUAL, authority_of, clients_of, questions
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_plan import diff_of, plan
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import upstreams_of
 

@@ -289,10 +289,12 @@ def files(
         proxy = "://".join(origin(proxy, "proxy"))
         if is_at(proxy, reached):
             raise ZotError("proxy is the registry itself; it has to be a host of its own")
+    path = path or usual
+    file_path(path[1:] if client == "podman" and path.startswith("~/") else path, "path")
     known = upstreams_of(upstreams, reached)
     if not known:
         raise ZotError("upstreams: there is none, so there is nothing to pull through")
-    return write(Wanted(known, reached, file_path(path or usual, "path"), existing or {}, proxy, config_version, folder))
+    return write(Wanted(known, reached, path, existing or {}, proxy, config_version, folder))
 
 
 def _hub(wanted: Wanted) -> Upstream:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PRIVATE to the collection: the clients of a host -> what to look at, and then what to write and whom to tell.
+"""PRIVATE to the collection: what the clients of a host have -> what to write, whom to tell, and what people are shown of it.
 
 Everything is computed before anything is written, so that one client's refusal leaves all of them as they were.
 """
@@ -14,56 +14,20 @@ from dataclasses import dataclass, field, replace
 import yaml
 from ansible_collections.blumeops.zot.plugins.module_utils._document import masked
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CERTS_D, CLIENTS, File, auth_file, files, needs_no_config
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_clients import (
+    RUNTIMES,
+    USUAL,
+    Client,
+    Told,
+    Usual,
+    auth_path_of,
+    ca_path_of,
+    config_path_of,
+    path_of,
+)
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CERTS_D, File, auth_file, files, needs_no_config
 from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_formats import json_mapping, toml_tree, yaml_mapping
-from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import Registry, Upstream, file_path, origin, registry_of, upstreams_of
-
-Told = dict[str, t.Any]
-
-_OURS = re.compile(r"~?(/.*)")
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Usual:
-    """What is usual for a client on a host. ``units``: of systemd, who read its files; ``verb``: how they take what changed; ``auth``:
-    where its logins are, apart from its other files."""
-
-    units: tuple[str, ...]
-    verb: str
-    why: str
-    auth: str = ""
-
-
-USUAL = {
-    "containerd": Usual(("containerd",), "restart", "it reads config_path at its start only; containers run on"),
-    "k3s": Usual(("k3s", "k3s-agent"), "restart", "it reads registries.yaml at its start only; pods run on"),
-    "rke2": Usual(("rke2-server", "rke2-agent"), "restart", "it reads registries.yaml at its start only; pods run on"),
-    "podman": Usual(("crio",), "reload", "it keeps registries.conf in memory", "~/.config/containers/auth.json"),
-    "buildkit": Usual(
-        ("buildkit", "buildkitd"), "restart", "it reads buildkitd.toml at its start only; builds break off", "~/.docker/config.json"
-    ),
-    "docker": Usual(("docker",), "reload", "it reads registry-mirrors again at SIGHUP; containers run on"),
-    "caddy": Usual(("caddy",), "reload", "it takes sites on without a pause"),
-}
-NODES = ("minikube", "kind")
-# The client inside a node of minikube, by what its profile calls the runtime.
-_RUNTIMES = {"docker": "docker", "containerd": "containerd", "crio": "podman", "cri-o": "podman"}
-
-
-@dataclass(frozen=True)
-class Client:
-    """One of the list, complete. ``where`` names it in messages."""
-
-    where: str
-    name: str
-    registry: Registry
-    proxy: str
-    options: Told
-
-    @property
-    def in_nodes(self) -> bool:
-        return self.name in NODES
+from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import origin, upstreams_of
 
 
 @dataclass(frozen=True)
@@ -103,117 +67,6 @@ class Plan:
         return who in self.owed or any(change.file.path in wish.read_at_start for change in changed)
 
 
-# --- what is given
-
-
-def clients_of(given: list[Told], registry: t.Any, proxy: str) -> list[Client]:
-    """The clients, each with its own registry and proxy where it has some. Raises ZotError."""
-    if not given:
-        raise ZotError("clients: there is none; name those of this host")
-    common = {"url": registry} if isinstance(registry, str) else registry
-    if not isinstance(common, dict) or "ca" in common:
-        raise ZotError("registry: a URL is wanted, or a mapping of url, skip_verify, username and password; an authority's text is in ca")
-    found: list[Client] = []
-    for number, item in enumerate(given):
-        where, options = f"clients[{number}]", {key: value for key, value in item.items() if value is not None}
-        for key in ("path", "config_path", "ca_path", "auth_file"):
-            if key in options:
-                _place(options[key], f"{where}.{key}")
-        reached = registry_of({**common, **({"url": options["registry"]} if "registry" in options else {})})
-        client = Client(where, options["name"], reached, options.get("proxy", proxy), options)
-        same = [other for other in found if _identity(other) == _identity(client)]
-        if same:
-            raise ZotError(f"{where}: {client.name} is there twice; give another path, profile or cluster, or leave one out")
-        found.append(client)
-    return found
-
-
-def _identity(client: Client) -> tuple[t.Any, ...]:
-    return (client.name, *(client.options.get(key) for key in ("path", "profile", "cluster")))
-
-
-def _place(value: t.Any, where: str) -> str:
-    found = _OURS.fullmatch(value) if isinstance(value, str) else None
-    file_path(found[1] if found else value, where)
-    return value
-
-
-def authority_of(text: str) -> str:
-    """Certificates in PEM, one after the other; empty for none. Raises ZotError where it is something else, such as a key."""
-    parts = text.replace("\r\n", "\n").strip()
-    if parts and (not _PEM.search(parts) or _PEM.sub("", parts).strip()):
-        raise ZotError("ca: certificates in PEM are wanted, and nothing else; the text of the file, not its path")
-    return parts + "\n" if parts else ""
-
-
-# --- what to look at
-
-
-def questions(clients: list[Client], upstreams: list[Upstream]) -> list[Told]:
-    """Places for the module for the host: the host itself first, then those of minikube and kind in their order."""
-    host: Told = {"kind": "host", "paths": [], "units": [], "programs": []}
-    places = [host]
-    for client in clients:
-        if client.in_nodes:
-            places.append(_node_question(client, upstreams))
-            continue
-        host["paths"] += [path for path in _paths(client, client.name, upstreams) if path not in host["paths"]]
-        host["units"] += USUAL[client.name].units
-        if client.name == "containerd":
-            host["programs"].append("containerd")
-    return places
-
-
-def _node_question(client: Client, upstreams: list[Upstream]) -> Told:
-    kinds = ["containerd"] if client.name == "kind" else ["containerd", "docker", "podman"]
-    paths = [path for kind in kinds for path in _paths(client, kind, upstreams)]
-    place = {"kind": client.name, "paths": paths, "units": [], "programs": ["containerd"]}
-    options = client.options
-    if client.name == "kind":
-        named = {"name": options.get("cluster", "kind"), "engine": options.get("engine", "docker")}
-    else:
-        named = {"name": options.get("profile", "minikube"), **({"home": options["home"]} if "home" in options else {})}
-    return {**place, **named, "program": options.get("program", client.name)}
-
-
-def _paths(client: Client, kind: str, upstreams: list[Upstream]) -> list[str]:
-    path = _path(client, kind)
-    own = [f"{path}/{upstream.host}/hosts.toml" for upstream in upstreams] if kind == "containerd" else [path]
-    config = [_config_path(client)] if kind == "containerd" else []
-    auth = [_auth_path(client, kind)] if client.registry.basic and USUAL[kind].auth else []
-    return [*own, *config, *auth, *([_ca_path(client, kind)] if kind != "docker" or client.proxy else [])]
-
-
-def _path(client: Client, kind: str) -> str:
-    given = "" if client.in_nodes else client.options.get("path", "")
-    return (given or CLIENTS[kind][1]).rstrip("/")
-
-
-def _config_path(client: Client) -> str:
-    return client.options.get("config_path") or CLIENTS["containerd_config"][1]
-
-
-def _auth_path(client: Client, kind: str) -> str:
-    return client.options.get("auth_file") or USUAL[kind].auth
-
-
-def _ca_path(client: Client, kind: str) -> str:
-    """Where the client looks for an authority, or where its own file says that it is."""
-    path, given = _path(client, kind), "" if client.in_nodes else client.options.get("ca_path", "")
-    if given:
-        return given
-    if kind == "podman":
-        return f"/etc/containers/certs.d/{client.registry.authority}/ca.crt"
-    if kind == "docker":
-        return f"/etc/docker/certs.d/{client.proxy.partition('://')[2].rstrip('/').lower()}/ca.crt"
-    folder = path if kind == "containerd" else path.rpartition("/")[0]
-    # Whoever imports all of the folder of sites would take it for one.
-    return f"{folder.rpartition('/')[0] if kind == 'caddy' else folder}/zot-ca.crt"
-
-
-# --- what to do
-
-
 def plan(clients: list[Client], upstreams: t.Any, ca: str, answers: list[list[Told]], owed: list[str]) -> Plan:
     """From what the host answered to C(questions). Raises ZotError for what contradicts."""
     made = Plan(owed)
@@ -245,9 +98,9 @@ class Wish:
     def read_at_start(self) -> list[str]:
         """The files that are not looked at for each pull."""
         if self.kind == "containerd":
-            return [_config_path(self.client)]
-        ca = [_ca_path(self.client, self.kind)] if self.kind in ("buildkit", "caddy") else []
-        return [_path(self.client, self.kind), *ca]
+            return [config_path_of(self.client)]
+        ca = [ca_path_of(self.client, self.kind)] if self.kind in ("buildkit", "caddy") else []
+        return [path_of(self.client, self.kind), *ca]
 
 
 def _plan_host(made: Plan, wish: Wish, answer: Told) -> None:
@@ -274,9 +127,9 @@ def _plan_kind(made: Plan, wish: Wish, place: int, answers: list[Told]) -> None:
 def _plan_minikube(made: Plan, wish: Wish, place: int, answers: list[Told]) -> None:
     options, runtime = wish.client.options, answers[0]["runtime"]
     profile, stopped = options.get("profile", "minikube"), answers[0]["node"] is None
-    if runtime not in _RUNTIMES:
-        raise ZotError(f"profile {profile} has a runtime that is none of {', '.join(sorted(_RUNTIMES))}")
-    wish = replace(wish, kind=_RUNTIMES[runtime])
+    if runtime not in RUNTIMES:
+        raise ZotError(f"profile {profile} has a runtime that is none of {', '.join(sorted(RUNTIMES))}")
+    wish = replace(wish, kind=RUNTIMES[runtime])
     if wish.kind == "podman" and wish.client.registry.basic:
         raise ZotError("a login cannot be given to CRI-O in minikube; let the registry be read without one, or use another runtime")
     if wish.kind == "docker" and stopped:
@@ -330,7 +183,7 @@ def _wanted(wish: Wish, texts: dict[str, str], answer: Told | None) -> list[File
     client, kind, registry = wish.client, wish.kind, wish.client.registry
     if kind == "docker" and client.proxy and _on_command_line(client, answer["dockerd"] if answer else []):
         return []
-    path, auth, ca_path = _path(client, kind), USUAL[kind].auth, _ca_path(client, kind)
+    path, auth, ca_path = path_of(client, kind), USUAL[kind].auth, ca_path_of(client, kind)
     verified = client.proxy.startswith("https:") if kind == "docker" else registry.scheme == "https" and not registry.skip_verify
     # podman and Docker find an authority by the name of its folder; podman's and BuildKit's logins have a file of their own.
     named = bool(wish.ca) and verified and kind not in ("podman", "docker")
@@ -341,7 +194,7 @@ def _wanted(wish: Wish, texts: dict[str, str], answer: Told | None) -> list[File
     if kind == "containerd" and answer and client.options.get("config", True):
         made += _config(wish, given, texts, answer["said"].get("containerd", ""))
     if registry.basic and auth:
-        auth = _auth_path(client, kind)
+        auth = auth_path_of(client, kind)
         caches = [f"{registry.authority}/{upstream.name}" for upstream in upstreams_of(wish.upstreams)]
         made.append(auth_file(auth, texts.get(auth, ""), caches if kind == "podman" else [registry.authority], registry))
     return made
@@ -349,7 +202,7 @@ def _wanted(wish: Wish, texts: dict[str, str], answer: Told | None) -> list[File
 
 def _config(wish: Wish, registry: Told, texts: dict[str, str], said: str) -> list[File]:
     """containerd's own configuration, where it has to name the folder."""
-    path, release, folder = _config_path(wish.client), _release(said), _path(wish.client, "containerd")
+    path, release, folder = config_path_of(wish.client), _release(said), path_of(wish.client, "containerd")
     if folder == CERTS_D and needs_no_config(texts.get(path, ""), path, release):
         return []
     if not texts.get(path, "").strip() and not release:
