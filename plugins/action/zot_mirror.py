@@ -42,7 +42,7 @@ class ActionModule(ZotAction):
         registry = given["registry"]
         if isinstance(registry, str):
             registry = {"url": registry}
-        if given["username"] and isinstance(registry, dict):
+        if (given["username"] or given["password"]) and isinstance(registry, dict):
             registry = {**registry, "username": given["username"], "password": given["password"]}
         ca = authority_of(given["ca"])
         clients = clients_of(given["clients"], registry, given["proxy"])

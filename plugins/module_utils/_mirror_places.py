@@ -87,6 +87,15 @@ class Host:
         for file in files:
             _write(file)
 
+    def require(self, files: list[Told]) -> None:
+        """Raises ZotError for what could not be written, as far as that can be told without."""
+        for file in files:
+            place = Path(file["path"]).expanduser().resolve()
+            nearest = next(folder for folder in place.parents if folder.exists())
+            if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+                raise ZotError(f"{file['path']} cannot be written: {nearest} is no folder this user may write to; run the play with become")
+            _owner(file)
+
 
 def _read(path: str) -> Told | None:
     place = Path(path).expanduser()

@@ -143,7 +143,7 @@ import itertools
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._mirror_places import owe, owed, place_of
+from ansible_collections.blumeops.zot.plugins.module_utils._mirror_places import Host, owe, owed, place_of
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
 
 STRINGS = {"type": "list", "elements": "str", "default": []}
@@ -178,6 +178,9 @@ def main() -> None:
     try:
         if state == "looked":
             module.exit_json(changed=False, answers=[place.look(wanted) for place, wanted in zip(places, asked)], owed=owed())
+        for number, place in enumerate(places):
+            if isinstance(place, Host):
+                place.require([file for file in files if file["place"] == number])
         if not module.check_mode:
             owe(module.params["owed"])  # before it is so: a run that is stopped in between tells somebody for nothing
             for (place, node), some in itertools.groupby(files, lambda file: (file["place"], file["node"])):
