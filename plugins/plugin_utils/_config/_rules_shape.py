@@ -146,8 +146,23 @@ def not_utf8(case: Case) -> Hits:
 def forgotten(case: Case) -> Hits:
     revived = {("extensions", name) for name in case.document.get("extensions", {})}
     for path in case.flat.dropped:
-        if path[:2] != ("http", "accesscontrol") and path not in revived:
+        if path[:2] != ("http", "accesscontrol") and path not in revived and not _schema.stranger(path, case.release):
             yield spell(path), ""
+
+
+@rule(
+    "ZOT115",
+    WARNING,
+    "zot does not know this key, and does not say so, as it is null or empty below",
+    "Correct the name, or leave the key out; with a value zot would refuse it.",
+    fires="http: {port: 5000, accesControl: {}}",
+    passes="http: {port: 5000, auth: {ldap: {}}}",
+)
+def unknown_and_forgotten(case: Case) -> Hits:
+    found = (_schema.stranger(path, case.release) for path in case.flat.dropped)
+    # A key that has a value beside what is dropped is refused anyway.
+    refused = {problem.path for problem in case.problems if problem.kind == _schema.UNKNOWN}
+    yield from (_schema.told(problem) for problem in dict.fromkeys(found) if problem and problem.path not in refused)
 
 
 def _of(case: Case, kind: str) -> Hits:

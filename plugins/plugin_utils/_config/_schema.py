@@ -181,6 +181,20 @@ def _take_out(document: dict[str, t.Any], problem: Problem) -> None:
         return  # a problem above has taken it out already
 
 
+def stranger(path: Path, release: Number) -> Problem | None:
+    """Where a path leaves what the release knows, though nothing of it is left for `require_shape` to see; None where it does not."""
+    node = tree()
+    parts = "::".join(map(str, path)).split("::")
+    for depth, part in enumerate(parts, 1):
+        if node.kind or node.item:
+            return None
+        child = node.child(part)
+        if child is None or child.since > release:
+            return Problem(UNKNOWN, tuple(parts[:depth]), _unknown(node, part, release))
+        node = child
+    return None
+
+
 def told(problem: Problem) -> tuple[str, str]:
     """Path and message for people."""
     return spell(problem.path), problem.message

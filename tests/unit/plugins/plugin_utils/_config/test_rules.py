@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import ERROR, RULES, SEVERITIES, Rule
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import NEWEST, OLDEST
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import judge
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import NEWEST, OLDEST, Release
 from support.rule_examples import lay_out, release_for
 
 CODES = [rule.code for rule in RULES]
@@ -64,3 +65,34 @@ def test_what_people_are_told_reads_as_sentences() -> None:
         assert rule.reason[0].islower() or rule.reason.split()[0].rstrip(":,") in {"LDAP", "API", "startTLS", "*"}, rule.code
         assert not rule.reason.endswith("."), rule.code
         assert rule.mend[0].isupper() and rule.mend.endswith("."), rule.code
+
+
+EMPTY, FORGOTTEN, UNKNOWN = "ZOT115", "ZOT114", "ZOT103"
+
+
+@pytest.mark.parametrize(
+    ("text", "release", "told"),
+    [
+        ("accesControl: {}", "2.1.20", [(EMPTY, "accescontrol")]),
+        ("http: {accesControl: {repositories: {'**': {}}}}", "2.1.20", [(EMPTY, "http.accescontrol")]),
+        ("http: {accesControl: {a: {}, b: null}}", "2.1.20", [(EMPTY, "http.accescontrol")]),  # once
+        ("http: {prot: null}", "2.1.20", [(EMPTY, "http.prot")]),
+        ("'http::prot': {}", "2.1.20", [(EMPTY, "http.prot")]),
+        ("http: {auth: {mtls: {}}}", "2.1.11", [(EMPTY, "http.auth.mtls")]),  # known later
+        ("http: {auth: {mtls: {}}}", "2.1.12", [(FORGOTTEN, "http.auth.mtls")]),
+        ("http: {auth: {openid: {providers: {oidc: {}}}}}", "2.1.20", [(FORGOTTEN, 'http.auth.openid.providers["oidc"]')]),
+        ("http: {port: {deep: {}}}", "2.1.20", [(FORGOTTEN, "http.port.deep")]),
+        ("storage: {retention: {policies: {any: {}}}}", "2.1.20", [(FORGOTTEN, "storage.retention.policies.[]")]),
+        # With a value beside it zot refuses the key, and says so itself.
+        ("http: {accesControl: {a: {}, b: 1}}", "2.1.20", [(UNKNOWN, "http.accescontrol")]),
+    ],
+)
+def test_an_unknown_key_is_told_also_where_nothing_is_left_of_it(tmp_path: Path, text: str, release: str, told: list[tuple[str, str]]) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    judged = judge((tmp_path / "config.yaml").read_bytes(), Release(release), name="config.yaml")
+    assert [(finding.code, finding.path) for finding in judged.findings if finding.code in (EMPTY, FORGOTTEN, UNKNOWN)] == told
+
+
+def test_what_was_meant_is_told() -> None:
+    (finding,) = (found for found in judge({"http": {"port": "5000", "accesControl": {}}}, Release("2.1.20")).findings if found.code == EMPTY)
+    assert finding.message == "unknown key; did you mean accessControl?"
