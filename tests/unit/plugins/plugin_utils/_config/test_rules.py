@@ -87,12 +87,12 @@ EMPTY, FORGOTTEN, UNKNOWN = "ZOT115", "ZOT114", "ZOT103"
         ("http: {accesControl: {a: {}, b: 1}}", "2.1.20", [(UNKNOWN, "http.accescontrol")]),
     ],
 )
-def test_an_unknown_key_is_told_also_where_nothing_is_left_of_it(tmp_path: Path, text: str, release: str, told: list[tuple[str, str]]) -> None:
-    (tmp_path / "config.yaml").write_text(text)
-    judged = judge((tmp_path / "config.yaml").read_bytes(), Release(release), name="config.yaml")
+def test_an_unknown_key_is_told_also_where_nothing_is_left_of_it(text: str, release: str, told: list[tuple[str, str]]) -> None:
+    judged = judge(text.encode(), Release(release), name="config.yaml")
     assert [(finding.code, finding.path) for finding in judged.findings if finding.code in (EMPTY, FORGOTTEN, UNKNOWN)] == told
 
 
 def test_what_was_meant_is_told() -> None:
-    (finding,) = (found for found in judge({"http": {"port": "5000", "accesControl": {}}}, Release("2.1.20")).findings if found.code == EMPTY)
+    judged = judge({"http": {"port": "5000", "accesControl": {}}}, Release("2.1.20"))
+    (finding,) = (found for found in judged.findings if found.code == EMPTY)
     assert finding.message == "unknown key; did you mean accessControl?"
