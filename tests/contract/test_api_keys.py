@@ -26,7 +26,9 @@ NEVER = "0001-01-01T00:00:00Z"
 
 
 def moment(text: str) -> datetime.datetime:
-    whole, fraction, zone = re.fullmatch(r"(.{19})(\.\d+)?(.+)", text).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"(.{19})(\.\d+)?(.+)", text)
+    assert parts, text
+    whole, fraction, zone = parts.groups()
     return datetime.datetime.fromisoformat(whole + (fraction or ".0")[:7].ljust(7, "0") + zone.replace("Z", "+00:00"))
 
 

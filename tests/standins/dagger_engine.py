@@ -54,10 +54,10 @@ class Container:
     def __init__(self, steps=()):
         self.steps = steps
 
-    def withRegistryAuth(self, _info, address, username, secret):  # noqa: N802 - the API's names
+    def withRegistryAuth(self, _info, address, username, secret):  # noqa: N802 - the API's name
         return Container((*self.steps, ("login", address, username, secret)))
 
-    def imageRef(self, _info):  # noqa: N802
+    def imageRef(self, _info):  # noqa: N802 - the API's name
         if not os.environ["THERE"]:
             raise graphql.GraphQLError("not found")
         return self._reference("from")
@@ -77,7 +77,7 @@ setattr(Container, "from", lambda self, _info, address: Container((*self.steps, 
 class Directory:
     id = "directory-1"
 
-    def dockerBuild(self, _info):  # noqa: N802
+    def dockerBuild(self, _info):  # noqa: N802 - the API's name
         return Container((("build",),))
 
 
@@ -96,7 +96,7 @@ class Root:
             raise graphql.GraphQLError(f"no secret {uri}")
         return Secret()
 
-    def node(self, _info, id):  # noqa: A002
+    def node(self, _info, id):  # noqa: A002 - the API's name
         return {"secret-1": Secret(), "directory-1": Directory()}[id]
 
 
