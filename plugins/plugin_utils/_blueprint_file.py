@@ -98,7 +98,7 @@ def _find(text: str, place: ConfigMap, path: str) -> _Found | None:
             continue
         if place.namespace and metadata.get("namespace") not in (None, place.namespace):
             continue
-        if not isinstance(value.get("data") or {}, dict):
+        if not isinstance(value.get("data", {}), (dict, type(None))):
             raise ZotError(f"{path}: the data of the ConfigMap {place.name} is no mapping; mend the manifest")
         data = next((item for key, item in t.cast("yaml.MappingNode", node).value if key.value == "data"), None)
         return _Found(data if isinstance(data, yaml.MappingNode) else None, mapping(value.get("data")))
@@ -114,16 +114,16 @@ def _edit(text: str, found: _Found, blueprint: str, place: ConfigMap, path: str)
     lines = text.splitlines(keepends=True)
     column = found.data.value[0][0].start_mark.column
     keys = {key.value: key.start_mark.line for key, _value in found.data.value}
-    begin = keys.get(place.key)
+    block, begin = _block(blueprint, place.key, " " * column), keys.get(place.key)
+    if begin is None and not text.endswith("\n"):
+        # A last line without an end belongs to somebody's value, which would be another with one.
+        return "".join([*lines[: min(keys.values())], block, *lines[min(keys.values()) :]])
     last = max(keys.values()) if begin is None else begin
     end = last + 1
     while end < len(lines) and (not lines[end].strip() or _indent(lines[end]) > column):
         end += 1
     while end > last + 1 and not lines[end - 1].strip():
         end -= 1
-    if not lines[end - 1].endswith("\n"):
-        lines[end - 1] += "\n"
-    block = _block(blueprint, place.key, " " * column)
     return "".join([*lines[: end if begin is None else begin], block, *lines[end:]])
 
 

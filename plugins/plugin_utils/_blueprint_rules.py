@@ -185,16 +185,6 @@ def fields(blueprint: Blueprint) -> Hits:
             yield entry.path, "just one of policy, group and user is wanted"
 
 
-@rule("AK107", ERROR, "authentik's models want one of these; nothing of the file is applied as long as one entry is wrong")
-def choices(blueprint: Blueprint) -> Hits:
-    for model, names in _CHOICES.items():
-        for entry in blueprint.of(model):
-            for name, allowed in names.items():
-                value = entry.value(name)
-                if value is not UNKNOWN and value is not None and value not in allowed:
-                    yield entry.where(name), f"one of {', '.join(sorted(allowed))} is wanted"
-
-
 @rule("AK105", ERROR, "since 2024.12 a list of {matching_mode: strict, url: ...}; before it was one text, one address a line")
 def redirect_shape(blueprint: Blueprint) -> Hits:
     for entry in blueprint.of(PROVIDER):
@@ -236,6 +226,16 @@ def releases(blueprint: Blueprint) -> Hits:
                     yield entry.where(name), f"authentik knows it since {since[0]}.{since[1]}"
                 elif name in entry.data and until and now >= until:
                     yield entry.where(name), f"authentik {until[0]}.{until[1]} and newer have it no more"
+
+
+@rule("AK107", ERROR, "authentik's models want one of these; nothing of the file is applied as long as one entry is wrong")
+def choices(blueprint: Blueprint) -> Hits:
+    for model, names in _CHOICES.items():
+        for entry in blueprint.of(model):
+            for name, allowed in names.items():
+                value = entry.value(name)
+                if value is not UNKNOWN and value is not None and value not in allowed:
+                    yield entry.where(name), f"one of {', '.join(sorted(allowed))} is wanted"
 
 
 # --- the registry wants something else
