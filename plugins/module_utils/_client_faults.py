@@ -86,7 +86,10 @@ def _of_containerd(args: t.Mapping[str, t.Any], command: list[str], mirror: Mirr
 
 
 def _registries_conf(command: list[str], named: str) -> list[tuple[str, str]]:
-    """In the order in which they are read; ``named``: by the environment, which skopeo does not look at. The user's own file stands for the system's; drop-ins add to either."""
+    """In the order in which they are read; ``named``: by the environment, which skopeo does not look at.
+
+    The user's own file stands for the system's; drop-ins add to either.
+    """
     told = command[command.index("--registries-conf") + 1] if "--registries-conf" in command[:-1] else ""
     home = Path.home() / ".config" / "containers"
     own = home / "registries.conf"

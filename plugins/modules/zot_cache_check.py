@@ -106,6 +106,9 @@ options:
   ca_path:
     description: A file of certificates to trust besides the system's, on this host.
     type: path
+  ca:
+    description: The text of such a file, instead of O(ca_path).
+    type: str
   hosts_dir:
     description:
       - The folder of containerd's C(hosts.toml). For V(k3s) and V(rke2) the one that they write at their start.
@@ -205,6 +208,7 @@ left:
 import shutil
 import tempfile
 import time
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.blumeops.zot.plugins.module_utils._cache_check import Zot, check, choose, place
@@ -241,12 +245,13 @@ def main() -> None:
             "password": {"type": "str", "default": "", "no_log": True},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
+            "ca": {"type": "str"},
             "hosts_dir": {"type": "path"},
             "config_path": {"type": "path", "default": "/etc/containerd/config.toml"},
             "files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
             "timeout": {"type": "int", "default": 120},
         },
-        required_together=[("username", "password")],
+        mutually_exclusive=[("ca_path", "ca")],
         supports_check_mode=True,
     )
     # Not in module.tmpdir: podman takes no path of more than 50 characters.
@@ -263,7 +268,7 @@ def main() -> None:
 
 
 def _told(args: dict, scratch: str, check_mode: bool) -> dict:
-    zot = Zot(args["url"].rstrip("/"), sender(args["validate_certs"], args["ca_path"]), args["username"], args["password"])
+    zot = Zot(args["url"].rstrip("/"), sender(args["validate_certs"], _authority(args, scratch)), args["username"], args["password"])
     zot.require()
     client = puller(args["client"], args["command"], args["hosts_dir"] or HOSTS_DIRS.get(args["client"], ""), scratch, run)
     route = choose(args["routes"], client)
@@ -271,6 +276,14 @@ def _told(args: dict, scratch: str, check_mode: bool) -> dict:
     if check_mode:
         return {**told, "cached": None, "msg": f"would pull {route['image']} with {client.name}"}
     return {**told, **check(zot, client, route, lambda: fault_of(args, client.command, route, run), time, args["timeout"])}
+
+
+def _authority(args: dict, scratch: str) -> str | None:
+    if not args["ca"]:
+        return args["ca_path"]
+    path = Path(scratch, "ca.pem")
+    path.write_text(args["ca"], encoding="utf-8")
+    return str(path)
 
 
 if __name__ == "__main__":
