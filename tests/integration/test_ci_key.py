@@ -113,6 +113,14 @@ def test_after_a_leak_the_old_key_is_refused_and_jobs_go_on_with_the_new_one(hou
     assert house.secret == house.fields["zot-ci-api"] != leaked
 
 
+@pytest.mark.parametrize("state", ["fresh", "renewed", "sole"])
+def test_a_state_given_to_the_answer_to_a_leak_is_refused_before_anything_is_done(house: House, state: str) -> None:
+    refused = house.play("revoke_keys.yml", zot_ci_key_state=state)
+    assert refused.rc == 2
+    assert "would take the place of both states that this playbook goes through" in " ".join(refused.stdout.split())
+    assert (set(house.fields), house.forge.requests) == ({"api-token"}, [])
+
+
 def test_a_forge_that_is_down_loses_nothing_and_the_next_run_publishes(house: House) -> None:
     assert house.play("provision_indri.yml").rc == 0
     before = house.secret

@@ -58,7 +58,10 @@ def test_task_files_are_tables_of_contents():
 def test_the_defaults_are_those_of_the_module():
     given = arguments(zot_external_url="https://registry.example.org")
     assert given["url"] == "https://registry.example.org"
-    of_module = {name: ActionModule.SPEC[name]["default"] for name in ("state", "max_age", "overlap", "may", "may_not", "validate_certs")}
+    of_module = {
+        name: ActionModule.SPEC[name]["default"]
+        for name in ("state", "max_age", "overlap", "grace", "label", "may", "may_not", "validate_certs")
+    }
     assert {name: given[name] for name in of_module} == of_module
     assert given["published_in"] == []
     assert (given["password_field"], given["renew_after"], given["ca_path"]) == (None, None, None)
@@ -90,6 +93,8 @@ def test_a_token_that_is_given_goes_before_the_store():
         ("max_age", "30d", "max_age"),
         ("renew_after", "10d", "renew_after"),
         ("overlap", "2d", "overlap"),
+        ("grace", "2h", "grace"),
+        ("label", "homelab", "label"),
         ("state", "sole", "state"),
         ("repositories", ["a/b"], "repositories"),
         ("may", ["read"], "may"),
