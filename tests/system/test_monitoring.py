@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules as promtool has them, and all that rules and dashboard ask, answered by a real Prometheus that scrapes a real zot.
+"""The rules as promtool has them, all that rules and dashboard ask of a real Prometheus that scrapes a real zot, and the job on Linux.
 
-Needs no root.
+Only the last needs root.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+from linux_host import CANARY, IN_HOME, SYSTEM, Linux, Scope, builds, linux
 from support.monitoring import JOB, queries, rendered, rules
 from support.oci import HttpClient, make_image
 from support.waiting import until
 from support.web import answer, self_signed, servers
 from support.zot_binary import Serving, free_port, real_zot, serving, write_htpasswd
+from testbed import nspawn
 
 DAY = 86400
 HOST = {"instance": "indri"}
@@ -350,3 +352,97 @@ def test_a_healthy_zot_is_quiet(monitored: Monitored) -> None:
     """But for the made-up certificate, and the errors that were made."""
     found = {sample["metric"]["alertname"] for sample in monitored.ask("ALERTS")}
     assert found == {"ZotCertificateExpires", "ZotExternalUrlDown", "ZotServerErrors"}
+
+
+# --- the job on Linux
+
+ROLE = [
+    {
+        "hosts": "all",
+        "gather_facts": False,
+        "roles": [{"role": "blumeops.zot.zot", "tags": ["zot"]}, {"role": "blumeops.zot.zot_monitoring", "tags": ["zot_monitoring"]}],
+    }
+]
+KEY_PLAY = [
+    {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "become": False,
+        "tasks": [
+            {
+                "name": "Tell of the key",
+                "ansible.builtin.import_role": {"name": "blumeops.zot.zot_monitoring", "tasks_from": "key.yml"},
+                "vars": {
+                    "zot_ci_key_result": {"key": {"created": "2026-11-25T20:46:48Z", "expires": None}, "waiting": []},
+                    "zot_ci_key_registry": "https://r.example",
+                    "zot_ci_key_username": "zot-ci",
+                },
+            }
+        ],
+    }
+]
+
+
+def curl() -> dict[Path, str]:
+    """This computer's, with what it needs and the hosts' image does not have: both are of one release of Debian."""
+    program = shutil.which("curl") or "/usr/bin/curl"
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, timeout=30).stdout
+    paths = [program, *re.findall(r"(/\S+) \(0x", listed)]
+    return {Path(path): path for path in paths if not (nspawn.image() / path.lstrip("/")).exists()}
+
+
+def told(host: Linux, folder: str) -> dict[str, str]:
+    try:
+        lines = host.read(f"{folder}/zot.prom").decode().splitlines()
+    except FileNotFoundError:
+        return {}
+    return dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("scope", [SYSTEM, IN_HOME], ids=lambda scope: scope.manager)
+def test_a_timer_tells_of_zot_and_of_its_end(scope: Scope, tmp_path: Path) -> None:
+    needs("curl")
+    home = scope.user is not None
+    folder = f"/home/{scope.user}/textfile" if home else "/var/lib/node_exporter/textfile_collector"
+    given = {"zot_monitoring_interval": 1, "zot_upstreams": [], **({"zot_monitoring_textfile_dir": folder} if home else {})}
+    with linux(tmp_path, {**builds(tmp_path / "zots"), **curl()}, scope) as host:
+        host.play = host.playing(playbook=ROLE, **given)
+        before = host.tree()
+        planned = host.play("--check", "--diff", "--tags", "zot_monitoring")
+        assert planned.changed > 0
+        assert "OnUnitActiveSec=1" in planned.stdout
+        assert host.tree() == before
+
+        assert host.play("--diff").changed > 0
+        assert until(lambda: told(host, folder).get("zot_up") == "1"), host.systemctl("status", "zot-metrics")
+        first = told(host, folder)
+        assert first["zot_ready"] == "1"
+        assert int(first["zot_disk_size_bytes"]) > int(first["zot_disk_avail_bytes"]) > 0
+        assert until(lambda: told(host, folder)["zot_textfile_timestamp_seconds"] > first["zot_textfile_timestamp_seconds"])
+        assert host.systemctl("show", "zot-metrics.service", "--property=Result") == "Result=success"
+        assert host.systemctl("is-enabled", "zot-metrics.timer") == "enabled"
+        for arguments in ([], ["--check", "--diff"]):
+            again = host.play(*arguments)
+            assert again.changed == 0, again.stdout
+            assert CANARY not in again.stdout
+
+        host.systemctl("kill", "--signal=STOP", "zot")  # it hangs: its port is open, and nobody answers
+        assert until(lambda: told(host, folder).get("zot_up") == "0", 60)
+
+
+@pytest.mark.usefixtures("system")
+def test_the_rotation_tells_of_the_key_over_ssh_as_root(tmp_path: Path) -> None:
+    with linux(tmp_path, {}, SYSTEM) as host:
+        host.guest.add_user(nspawn.USER)
+        host.run("mkdir", "-p", "/var/lib/prometheus/node-exporter")
+        host.run("sh", "-c", f"echo '{nspawn.USER} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/bed")
+        play = host.playing(nspawn.USER, KEY_PLAY)
+        done = play(zot_monitoring_key_host="linux", zot_monitoring_key_become=True)
+        assert done.changed == 1, done.stdout
+        text = host.read("/var/lib/prometheus/node-exporter/zot_ci_key.prom").decode()
+        assert 'zot_ci_key_created_timestamp_seconds{registry="https://r.example",username="zot-ci"} 1795639608' in text
+        assert "expires" not in text
+        assert b"last_run" in host.read("/var/lib/prometheus/node-exporter/zot_ci_key_run.prom")
+        assert play(zot_monitoring_key_host="linux", zot_monitoring_key_become=True).changed == 0

@@ -451,3 +451,12 @@ def test_a_folder_that_is_gone_is_an_error(tmp_path: Path) -> None:
     done = subprocess.run(["/bin/sh", str(tmp_path / "zot-metrics")], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert str(folder) in done.stderr
+
+
+def test_without_curl_nothing_is_told(tmp_path: Path) -> None:
+    script, folder = tmp_path / "script", tmp_path / "text"
+    folder.mkdir()
+    script.write_text(rendered("zot-metrics.sh", zot_monitoring_textfile_dir=str(folder)).replace("PATH=/usr/bin:/bin", "PATH=/nowhere"))
+    done = subprocess.run(["/bin/sh", str(script)], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, list(folder.iterdir())) == (1, [])
+    assert "curl is not installed" in done.stderr
