@@ -62,6 +62,8 @@ class Authentik:
         if not found:
             raise ZotError("authentik_release: a release such as 2026.2 is wanted, in quotes")
         number = (int(found[1]), int(found[2]))
+        if number[1] == 1:
+            raise ZotError(f"authentik_release: there is no {number[0]}.1; YAML reads {number[0]}.10 so, unless it is in quotes")
         if number < OLDEST:
             raise ZotError(f"authentik {number[0]}.{number[1]} is older than {OLDEST[0]}.{OLDEST[1]}, the oldest that is known here")
         return Authentik(number)

@@ -141,13 +141,9 @@ class Blueprint:
 
     def groups(self) -> tuple[set[str], set[str]]:
         """Names of groups that this file makes, and names of those that it looks for."""
-        made = {entry.value("name") for entry in self.of(GROUP)}
-        sought = set()
-        for entry in self.entries:
-            for _path, value in tags(entry.data):
-                model, fields = looked_for(value)
-                if model == GROUP:
-                    sought.add(fields.get("name"))
+        made = [entry.value("name") for entry in self.of(GROUP)]
+        wanted = [looked_for(tag) for entry in self.entries for _path, tag in tags(entry.data)]
+        sought = [fields.get("name") for model, fields in wanted if model == GROUP]
         return {name for name in made if isinstance(name, str)}, {name for name in sought if isinstance(name, str)}
 
     def mappings(self) -> list[tuple[t.Any, t.Any]]:

@@ -234,7 +234,7 @@ def choices(blueprint: Blueprint) -> Hits:
         for entry in blueprint.of(model):
             for name, allowed in names.items():
                 value = entry.value(name)
-                if value is not UNKNOWN and value is not None and value not in allowed:
+                if value is not UNKNOWN and value is not None and not (isinstance(value, str) and value in allowed):
                     yield entry.where(name), f"one of {', '.join(sorted(allowed))} is wanted"
 
 

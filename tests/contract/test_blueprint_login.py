@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import typing as t
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import remote
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._answer import load
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint import Authentik as AuthentikRelease
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint import Side, Wanted, build, side_of
+from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_live import ask
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_rules import validate
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._settings import build as build_document
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
-from support.authentik import Authentik, serving_provider
+from support.authentik import CERTIFICATE, Authentik, serving_provider
 from support.blueprints import GRANTS, changed
 from support.oidc import OidcError, create_api_key, login
 from support.zot_binary import NotServingError, free_port, serving
@@ -29,7 +32,7 @@ from contract.images import NO_UPLOAD
 
 pytestmark = pytest.mark.real_zot
 
-SECRET = "canary-7d2b"
+SECRET = "canary-7d2b-of-a-length-that-will-do"
 REPOSITORY = "blumeops/app"
 QUESTIONS = {
     "read": Question("GET", f"/v2/{REPOSITORY}/blobs/uploads/{NO_UPLOAD}"),
@@ -173,3 +176,35 @@ def test_without_a_binding_everybody_gets_in(house: House) -> None:
     assert "AK304" in {finding.code for finding in validate(wrong, house.side, house.release)}
     with house.open(wrong):
         assert house.key("eve")
+
+
+def test_a_signing_key_that_is_null_is_taken_by_authentik_and_lets_nobody_in(house: House) -> None:
+    text = house.blueprint()
+    guard = text[text.index("!If [") : text.index("\n", text.index("!If ["))]
+    wrong = changed(text, guard, f"!Find [authentik_crypto.certificatekeypair, [name, {CERTIFICATE}]]")
+    assert "AK302" in {finding.code for finding in validate(wrong, house.side, house.release)}
+    house.authentik.objects = [one for one in house.authentik.objects if one["model"] != "authentik_crypto.certificatekeypair"]
+    with house.open(wrong):
+        assert [finding.code for finding in ask(house.side, remote)] == ["AK403"]
+        with pytest.raises(OidcError, match="signature algorithm not supported"):
+            house.key("ada")
+
+
+def test_the_provider_that_is_running_agrees_with_what_the_registry_wants(house: House) -> None:
+    with house.open(house.blueprint()):
+        assert [finding.code for finding in ask(house.side, remote)] == []
+        without = replace(house.side, issuer=house.side.issuer.rstrip("/"))
+        assert [finding.code for finding in ask(without, remote)] == ["AK402"]
+
+
+@pytest.mark.parametrize(("algorithm", "accepted"), [("RS256", True), ("ES256", True), ("ES384", False), ("ES512", False)])
+def test_which_signatures_zot_takes_is_known(house: House, algorithm: str, accepted: bool) -> None:
+    (certificate,) = house.authentik.all("authentik_crypto.certificatekeypair")
+    certificate["algorithm"] = algorithm
+    with house.open(house.blueprint()):
+        assert ([finding.code for finding in ask(house.side, remote)] == []) is accepted
+        if accepted:
+            assert house.key("ada")
+        else:
+            with pytest.raises(OidcError, match="signature algorithm not supported"):
+                house.key("ada")

@@ -108,7 +108,7 @@ def test_releases(text, number):
     assert Authentik.of(text).number == number
 
 
-@pytest.mark.parametrize("text", ["2026", "v1", "", "2026.2-rc1", 2026.2e6, "2023.10"])
+@pytest.mark.parametrize("text", ["2026", "v1", "", "2026.2-rc1", 2026.2e6, "2023.10", 2026.10])
 def test_what_is_no_release_is_an_error(text):
     with pytest.raises(ZotError):
         Authentik.of(text)

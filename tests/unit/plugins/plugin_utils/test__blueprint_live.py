@@ -48,6 +48,7 @@ def test_a_provider_that_agrees_is_asked_once():
         (Provider(issuer=SIDE.issuer.rstrip("/")), [("AK402", "error")]),
         (Provider(issuer=SIDE.issuer.replace("https", "http")), [("AK402", "error")]),
         (Provider(id_token_signing_alg_values_supported=["HS256"]), [("AK403", "error")]),
+        (Provider(id_token_signing_alg_values_supported=["ES384"]), [("AK403", "error")]),
         (Provider(id_token_signing_alg_values_supported=["HS256", "ES256"]), []),
         (Provider(scopes_supported=["openid", "email"]), [("AK404", "warning")]),
         (Provider(claims_supported=["sub"]), [("AK405", "warning"), ("AK405", "warning")]),

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import copy
+import datetime
 import re
 import typing as t
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.blumeops.zot.plugins.plugin_utils import _blueprint_read
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint import Authentik
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_rules import RULES, environment, told, validate
+from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_yaml import Tag, load
 from support.blueprints import RELEASE, SIDE, blueprint, changed, without
 
 CANARY = "canary-9f1c"
@@ -302,3 +306,39 @@ def test_the_workers_environment_is_told():
     assert environment(GOOD) == ["AUTHENTIK_ZOT_CLIENT_SECRET"]
     assert environment(blueprint(secret_env="", secret_file="/run/secrets/zot")) == []
     assert environment("a: [") == []
+
+
+def paths(node: t.Any, here: tuple[t.Any, ...] = ()) -> t.Iterator[tuple[t.Any, ...]]:
+    """The way to every value, also within tags."""
+    inner = node.value if isinstance(node, Tag) else node
+    items = inner.items() if isinstance(inner, dict) else enumerate(inner) if isinstance(inner, list) else ()
+    for key, value in items:
+        yield (*here, key)
+        yield from paths(value, (*here, key))
+
+
+ODD = [
+    None, True, 1, 1.5, "", "x", [], {}, [["a"]], {"a": {"b": 1}}, datetime.date(2020, 1, 1),
+    Tag("KeyOf", ""), Tag("Value", "0"), Tag("Context", "a"), Tag("Env", ["A", "b"]), Tag("Format", ["%s", Tag("Context", "a")]),
+    Tag("Find", ["a.b", ["c", Tag("Context", "q")]]), Tag("Find", ["authentik_core.group", ["name", Tag("Context", "q")]]),
+    Tag("If", [Tag("Context", "a"), [], {}]),
+]  # fmt: skip
+
+
+def test_whatever_stands_somewhere_is_judged_and_nothing_breaks(monkeypatch):
+    tree = load(blueprint(retired_groups=("old",), service_users=({"username": "bot", "groups": ["admins"]},)))
+    ways = list(paths(tree))
+    assert len(ways) > 100
+    quiet = 0
+    for way in ways:
+        for odd in ODD:
+            changed_tree = copy.deepcopy(tree)
+            node = changed_tree
+            for key in way[:-1]:
+                node = (node.value if isinstance(node, Tag) else node)[key]
+            (node.value if isinstance(node, Tag) else node)[way[-1]] = odd
+            monkeypatch.setattr(_blueprint_read, "load", lambda _text, found=changed_tree: found)
+            findings = validate("", SIDE, RELEASE)
+            assert all(finding.message and finding.hint for finding in findings)
+            quiet += not findings
+    assert quiet < len(ways) * len(ODD) / 2
