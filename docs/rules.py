@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes docs/rules.md, the reference of the judge's rules, from the rules themselves:  python docs/rules.py (in bin/_env's environment)"""
 
@@ -10,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ansible" / "collections"))
 
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config import _judge  # noqa: F401 - it has every rule registered
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import RULES, Example, Rule
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import Example, Rule
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config._judge import RULES  # by then every rule has registered itself
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._keys import text_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import NEWEST, OLDEST
 
