@@ -9,23 +9,20 @@ from pathlib import Path
 
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/zot_monitoring"
+FOR_THE_MONITOR = ("configmap.yml", "scrape.yml", "zot.alloy", "zot.json", "zot.rules.yml")
 JOB = "prometheus.scrape.zot"
 HOST = {"service_manager": "systemd", "system": "linux", "architecture": "amd64", "home": "/root", "uid": 0, "user": "root"}
-_FILES = {"scrape.yml": 0, "zot.alloy": 1, "zot.rules.yml": 2, "zot.json": 3}
-
-
-init_plugin_loader()  # lookups are plugins; a second time it does nothing
+_MARKS = {"variable_start_string": "[[", "variable_end_string": "]]"}
 
 
 def _templar(given: t.Mapping[str, t.Any]) -> Templar:
     loader = DataLoader()
     parts = [loader.load_from_file(str(ROLE / part / "main.yml"), trusted_as_template=True) for part in ("defaults", "vars")]
     host = {"inventory_hostname": "indri", "__zot_monitoring_host": HOST, "__zot_monitoring_debian": {"stat": {"exists": False}}}
-    return Templar(loader, variables={**parts[0], **parts[1], **host, "ansible_search_path": [str(ROLE)], **given})
+    return Templar(loader, variables={**parts[0], **parts[1], **host, **given}).copy_with_new_env(searchpath=[str(ROLE / "templates")])
 
 
 def value(name: str, **given: t.Any) -> t.Any:
@@ -35,11 +32,10 @@ def value(name: str, **given: t.Any) -> t.Any:
 
 
 def rendered(name: str, **given: t.Any) -> str:
-    """The text of a file of the role: one for the monitor, or else a template."""
-    if name in _FILES:
-        return str(value("__zot_monitoring_files", **given)[_FILES[name]]["text"])
-    lookup = trust_as_template("{{ lookup('ansible.builtin.template', name) }}")
-    return str(_templar({**given, "name": f"{name}.j2"}).template(lookup))
+    """The text of a file that the role writes."""
+    text = (ROLE / "templates" / f"{name}.j2").read_text(encoding="utf-8")
+    overrides = {"trim_blocks": True, **(_MARKS if name in FOR_THE_MONITOR else {})}
+    return str(_templar(given).template(trust_as_template(text), escape_backslashes=False, overrides=overrides))
 
 
 def rules(**given: t.Any) -> dict[str, dict[str, t.Any]]:
