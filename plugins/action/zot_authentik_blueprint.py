@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
@@ -13,7 +14,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, 
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint import MARK, Authentik, Side, Wanted, build, side_of
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_file import ConfigMap, blueprint_in, with_blueprint
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_live import ask
-from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_rules import environment, told, validate
+from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint_rules import environment, is_without_secret, told, validate
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import Release
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._settings import build as build_document
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
@@ -69,27 +70,27 @@ class ActionModule(ZotAction):
 
     def act(self, args: Args, _task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         given = plain(args, "arguments")
-        side, wanted = _side(given), _wanted(given)
-        place = ConfigMap(**given["config_map"]) if given["config_map"] else None
-        path = Path(self._loader.path_dwim(given["path"])) if given["path"] else None
-        before = _text(read_local(path), path) if path else None
-        if given["state"] == "written":
-            blueprint = build(side, wanted)
-            if path:
-                _require_ours(before, place, path, given["replace"])
-            after = with_blueprint(before, blueprint, place, str(path)) if path else None
-        else:
-            blueprint, after = _there(before, place, t.cast("Path", path)), before
+        side, wanted, writes = _side(given), _wanted(given), given["state"] == "written"
+        file = _File.of(given, self._loader.path_dwim) if given["path"] else None
+        blueprint = build(side, wanted) if writes else t.cast("_File", file).require()
         findings = validate(blueprint, side, wanted.release, everyone=wanted.bound_groups == ())
         if given["discovery"]:
             findings += ask(side, self._transport(given))
         result = told(findings, given["fail_on"], wanted.release)
-        result.update(changed=after != before, blueprint=blueprint, environment=environment(blueprint), redirect_uri=side.redirect_uri)
-        if path and after != before:
-            result["diff"] = [{"before_header": str(path), "after_header": str(path), "before": before or "", "after": after}]
-            if not result["failed"] and not self._task.check_mode:
-                write_local(path, str(after).encode())
+        result.update(changed=False, environment=environment(blueprint), redirect_uri=side.redirect_uri)
+        if writes:
+            result["blueprint"] = blueprint
+        if writes and file:
+            self._write(file, blueprint, given["replace"], result)
         return result
+
+    def _write(self, file: _File, blueprint: str, replace: bool, result: dict[str, t.Any]) -> None:
+        text = file.with_blueprint(blueprint, replace)
+        if text == file.text or result["failed"]:
+            return
+        result.update(changed=True, diff=[file.diff(blueprint)])
+        if not self._task.check_mode:
+            write_local(file.path, text.encode())
 
     def _transport(self, given: dict[str, t.Any]) -> t.Callable[..., t.Any]:
         def asked(method: str, url: str, verify: bool = True) -> t.Any:
@@ -122,26 +123,48 @@ def _wanted(given: dict[str, t.Any]) -> Wanted:
     )
 
 
-def _text(content: bytes | None, path: Path) -> str | None:
-    if content is None and not path.parent.is_dir():
-        raise ZotError(f"{path.parent} is no folder on the controller; make it first")
-    try:
-        return None if content is None else content.decode()
-    except UnicodeDecodeError:
-        raise ZotError(f"{path} is there and is no text; give another path, or move that file away") from None
+@dataclass
+class _File:
+    """The file on the controller, and what is in it."""
 
+    path: Path
+    place: ConfigMap | None
+    text: str | None
 
-def _require_ours(text: str | None, place: ConfigMap | None, path: Path, replace: bool) -> None:
-    """A blueprint that somebody wrote by hand is not lost without a word of theirs."""
-    found = None if text is None else blueprint_in(text, place, str(path))
-    if found and found.strip() and not found.startswith(MARK) and not replace:
-        where = f"{path}: the key {place.key} of {place.name}" if place else str(path)
-        raise ZotError(f"{where} is there and was made by hand; compare it with state: judged, and then replace it with replace: true")
+    @staticmethod
+    def of(given: dict[str, t.Any], found: t.Callable[[str], str]) -> _File:
+        path = Path(found(given["path"]))
+        content = read_local(path)
+        if content is None and not path.parent.is_dir():
+            raise ZotError(f"{path.parent} is no folder on the controller; make it first")
+        try:
+            text = None if content is None else content.decode()
+        except UnicodeDecodeError:
+            raise ZotError(f"{path} is there and is no text; give another path, or move that file away") from None
+        return _File(path, ConfigMap(**given["config_map"]) if given["config_map"] else None, text)
 
+    @property
+    def where(self) -> str:
+        return f"{self.path}, key {self.place.key} of {self.place.name}" if self.place else str(self.path)
 
-def _there(text: str | None, place: ConfigMap | None, path: Path) -> str:
-    found = None if text is None else blueprint_in(text, place, str(path))
-    if found is None:
-        what = f"no key {place.key} of the ConfigMap {place.name}" if place and text is not None else "no such file on the controller"
-        raise ZotError(f"{path}: {what}")
-    return found
+    @property
+    def blueprint(self) -> str:
+        """Empty where there is none."""
+        return (blueprint_in(self.text, self.place, str(self.path)) or "") if self.text is not None else ""
+
+    def require(self) -> str:
+        if not self.blueprint:
+            raise ZotError(f"{self.where}: there is no blueprint on the controller; name another path")
+        return self.blueprint
+
+    def with_blueprint(self, blueprint: str, replace: bool) -> str:
+        """The text that is to be there. One that somebody wrote by hand is not lost without a word of theirs."""
+        if self.blueprint.strip() and not self.blueprint.startswith(MARK) and not replace:
+            raise ZotError(f"{self.where}: a blueprint made by hand; compare it with state: judged, then replace it with replace: true")
+        return with_blueprint(self.text, blueprint, self.place, str(self.path))
+
+    def diff(self, blueprint: str) -> dict[str, str]:
+        """Of the blueprint alone. What others wrote may hold anything, and is not shown."""
+        before = self.blueprint
+        shown = before if not before or (before.startswith(MARK) and is_without_secret(before)) else "(made by hand, and not shown)\n"
+        return {"before_header": self.where, "after_header": self.where, "before": shown, "after": blueprint}

@@ -23,7 +23,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Shows the whole file; there is no secret in it.
+    details: Shows the blueprint, in which there is no secret; not one that was made by hand.
   idempotent:
     support: full
   platform:
@@ -279,7 +279,7 @@ findings:
       type: str
 blueprint:
   description: The blueprint, for where a later task delivers it.
-  returned: always
+  returned: when O(state=written)
   type: str
 environment:
   description: The names of variables that authentik's worker has to have.

@@ -116,7 +116,9 @@ def test_it_is_one_key_of_a_manifest(blueprint):
     text = blueprint.path.read_text()
     assert text.startswith(MANIFEST)
     assert yaml.safe_load(text)["data"]["zot.yaml"] == result["blueprint"]
-    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == (MANIFEST, text)
+    (diff,) = result["diff"]
+    assert (diff["before"], diff["after"]) == ("", result["blueprint"])
+    assert "key zot.yaml of authentik-blueprints" in diff["after_header"]
     assert not blueprint(config_map=MAP)["changed"]
     assert not blueprint(config_map=MAP, state="judged")["changed"]
 
@@ -190,6 +192,7 @@ def test_a_blueprint_with_warnings_is_written_unless_they_count(blueprint):
     result = blueprint(bound_groups=["admins"], fail_on="warning")
     assert result["failed"]
     assert "AK306" in result["msg"]
+    assert (result["changed"], "diff" in result) == (False, False)
     assert not blueprint.path.exists()
     assert blueprint(bound_groups=["admins"])["warnings"]
     assert blueprint.path.exists()
@@ -247,7 +250,7 @@ def test_the_provider_is_asked_when_that_is_wanted(blueprint, monkeypatch):
     ("options", "message"),
     [
         ({"path": "nowhere/zot.yaml"}, "is no folder on the controller"),
-        ({"state": "judged"}, "no such file"),
+        ({"state": "judged"}, "there is no blueprint on the controller"),
         ({"settings": {}}, "no OpenID provider"),
         ({"settings": {**GIVEN, "external_url": ""}}, "zot_external_url"),
         ({"settings": {**GIVEN, "grants": [{"groups": ["a"]}]}}, "no actions"),
@@ -280,7 +283,7 @@ def test_options_go_together(blueprint, options):
 
 def test_a_key_that_is_not_there_cannot_be_compared(blueprint):
     blueprint.path.write_text(MANIFEST)
-    assert "no key zot.yaml" in blueprint(state="judged", config_map=MAP)["msg"]
+    assert "key zot.yaml of authentik-blueprints: there is no blueprint" in blueprint(state="judged", config_map=MAP)["msg"]
 
 
 def test_what_is_no_text_is_left_alone(blueprint):
@@ -293,7 +296,32 @@ def test_a_secret_in_a_blueprint_is_found_and_not_told(blueprint):
     blueprint.path.write_text(changed(BLUEOPS, "!Env AUTHENTIK_ZOT_CLIENT_SECRET", "canary-2f6a"))
     result = blueprint(state="judged")
     assert "AK303" in result["msg"]
-    assert "canary" not in json.dumps({name: value for name, value in result.items() if name != "blueprint"})
+    assert "canary" not in json.dumps(result)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda _ours: changed(BLUEOPS, "!Env AUTHENTIK_ZOT_CLIENT_SECRET", "canary-2f6a"),
+        lambda ours: changed(ours, "!Env AUTHENTIK_ZOT_CLIENT_SECRET", "canary-2f6a"),
+        lambda ours: ours + "  - {model: authentik_core.user, identifiers: {username: x}, attrs: {password: canary-2f6a}}\n",
+        lambda ours: ours + "  broken: [canary-2f6a\n",
+        lambda _ours: f"{MARK}entries: canary-2f6a\n",
+    ],
+)
+def test_a_secret_that_somebody_wrote_into_it_is_not_shown_when_it_goes(blueprint, edit):
+    ours = blueprint()["blueprint"]
+    blueprint.path.write_text(edit(ours))
+    result = blueprint(replace=True)
+    assert result["changed"]
+    assert "canary" not in json.dumps(result)
+    assert blueprint.path.read_text() == ours
+
+
+def test_what_was_ours_is_shown_as_it_was(blueprint):
+    before = blueprint()["blueprint"]
+    (diff,) = blueprint(name="Home")["diff"]
+    assert diff["before"] == before
 
 
 def test_the_settings_are_those_of_the_configuration():
