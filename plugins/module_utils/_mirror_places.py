@@ -80,7 +80,7 @@ class Host:
         states = self.runner(["systemctl", "is-active", *units]).stdout.split() if units else []
         active = [unit for unit, state in zip(units, states) if state == "active"]
         said = {program: self.runner([program, "--version"]).stdout.strip() for program in asked["programs"]}
-        return [{"node": "", "files": files, "active": active, "said": said, "dockerd": _dockerd()}]
+        return [{"node": "", "files": files, "active": active, "said": said, "dockerds": _dockerds()}]
 
     def write(self, node: str, files: list[Told]) -> None:
         del node
@@ -136,16 +136,28 @@ def _owner(file: Told) -> _files.Owner:
     return _files.Owner(account.pw_uid, account.pw_gid, mode)
 
 
-def _dockerd() -> list[str]:
-    """How the Docker daemon was started, where one runs. A mirror on its command line and one in its file exclude each other."""
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+def _dockerds(proc: Path = Path("/proc")) -> list[list[str]]:
+    """How the Docker daemons of this host were started. A mirror on the command line and one in the file exclude each other.
+
+    Those in containers, such as minikube's nodes, are in the same list of processes, and not this host's.
+    """
+    found, ours = [], _namespace(proc / "self")
+    for entry in proc.glob("[0-9]*"):
         try:
-            words = entry.read_bytes().decode(errors="replace").split("\0")
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if Path(words[0]).name == "dockerd":
-            return words[1:-1]
-    return []
+        if Path(words[0]).name == "dockerd" and _namespace(entry) == ours:
+            found.append(words[1:-1])
+    return found
+
+
+def _namespace(process: Path) -> str:
+    """Of its processes; empty where that may not be known."""
+    try:
+        return str((process / "ns" / "pid").readlink())
+    except OSError:
+        return ""
 
 
 class _Nodes:
@@ -273,14 +285,14 @@ def _look_script(asked: Told) -> str:
         )
     lines += [f'systemctl is-active --quiet {unit} && echo "@active {unit}"' for unit in asked["units"]]
     lines += [f"{program} --version 2>/dev/null | sed 's/^/@said {program} /'" for program in asked["programs"]]
-    lines.append(r'for p in $(pidof dockerd); do tr "\000" "\n" < /proc/$p/cmdline | sed "s/^/@dockerd /"; done')
+    lines.append(r'for p in $(pidof dockerd); do echo @dockerd; tr "\000" "\n" < /proc/$p/cmdline | sed "1d; s/^/@with /"; done')
     return "\n".join([*lines, "exit 0"])
 
 
 def _parsed(text: str, asked: Told) -> Told:
     files: dict[str, Told] = {}
     path = ""
-    told: Told = {"files": files, "active": [], "said": {}, "dockerd": []}
+    told: Told = {"files": files, "active": [], "said": {}, "dockerds": []}
     for line in text.splitlines():
         word, _space, rest = line.partition(" ")
         if word == "@file":
@@ -295,8 +307,10 @@ def _parsed(text: str, asked: Told) -> Told:
             program, _space, said = rest.partition(" ")
             told["said"].setdefault(program, said.strip())
         elif word == "@dockerd":
-            told["dockerd"].append(rest.strip())
-    return {**told, "dockerd": told["dockerd"][1:]}
+            told["dockerds"].append([])
+        elif word == "@with":
+            told["dockerds"][-1].append(rest.strip())
+    return told
 
 
 def _last(done: Completed) -> str:

@@ -25,7 +25,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_clients impor
     config_path_of,
     path_of,
 )
-from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CERTS_D, File, auth_file, files, needs_no_config
+from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CERTS_D, CLIENTS, File, auth_file, files, needs_no_config
 from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_formats import json_mapping, toml_tree, yaml_mapping
 from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import origin, upstreams_of
 
@@ -181,7 +181,7 @@ def _changes(wish: Wish, found: dict[str, Told], answer: Told | None) -> list[Ch
 
 def _wanted(wish: Wish, texts: dict[str, str], answer: Told | None) -> list[File]:
     client, kind, registry = wish.client, wish.kind, wish.client.registry
-    if kind == "docker" and client.proxy and _on_command_line(client, answer["dockerd"] if answer else []):
+    if kind == "docker" and client.proxy and _on_command_line(client, path_of(client, kind), answer["dockerds"] if answer else []):
         return []
     path, auth, ca_path = path_of(client, kind), USUAL[kind].auth, ca_path_of(client, kind)
     verified = client.proxy.startswith("https:") if kind == "docker" else registry.scheme == "https" and not registry.skip_verify
@@ -218,15 +218,28 @@ def _release(said: str) -> tuple[int, ...]:
     return (int(found[1]), int(found[2])) if found else ()
 
 
-def _on_command_line(client: Client, dockerd: list[str]) -> bool:
+def _on_command_line(client: Client, path: str, dockerds: list[list[str]]) -> bool:
     """Whether the daemon was started with this mirror. With another one it would not start again after its file has one too."""
-    mirrors = [word.partition("=")[2] for word in dockerd if word.startswith("--registry-mirror=")]
-    mirrors += [dockerd[number + 1] for number, word in enumerate(dockerd[:-1]) if word == "--registry-mirror"]
+    mirrors = [
+        url
+        for words in dockerds
+        if path in (_given(words, "--config-file") or [CLIENTS["docker"][1]])
+        for url in _given(words, "--registry-mirror")
+    ]
     if not mirrors:
         return False
     if "://".join(origin(client.proxy, "proxy")) in [url.rstrip("/").lower() for url in mirrors]:
         return True
     raise ZotError("the daemon was started with --registry-mirror, which excludes registry-mirrors in its file; take the option away first")
+
+
+def _given(words: list[str], option: str) -> list[str]:
+    """What an option was given, each time: behind C(=) or as the next word."""
+    return [
+        word.partition("=")[2] or next(iter(words[number + 1 :]), "")
+        for number, word in enumerate(words)
+        if word == option or word.startswith(f"{option}=")
+    ]
 
 
 def _text(file: Told, path: str) -> str:

@@ -77,13 +77,20 @@ def test_a_host_without_systemd_or_containerd_tells_nothing_of_them():
     assert (answer["active"], answer["said"]) == ([], {"b": ""})
 
 
-def test_a_host_tells_how_its_docker_daemon_was_started(tmp_path, monkeypatch):
-    for pid, words in {"1": "init", "7": "/usr/bin/dockerd --registry-mirror https://a.test", "x": "dockerd"}.items():
-        (tmp_path / pid).mkdir()
+def test_a_host_tells_how_its_docker_daemons_were_started_and_not_those_in_containers(tmp_path):
+    processes = {
+        "self": ("python", "here"),
+        "1": ("init", "here"),
+        "7": ("/usr/bin/dockerd --registry-mirror https://a.test", "here"),
+        "8": ("dockerd -D", "here"),
+        "9": ("dockerd --registry-mirror https://in-a-node.test", "elsewhere"),
+    }
+    for pid, (words, namespace) in processes.items():
+        (tmp_path / pid / "ns").mkdir(parents=True)
         (tmp_path / pid / "cmdline").write_text("".join(f"{word}\0" for word in words.split()))
-    real = _mirror_places.Path
-    monkeypatch.setattr(_mirror_places, "Path", lambda path: tmp_path if path == "/proc" else real(path))
-    assert _mirror_places._dockerd() == ["--registry-mirror", "https://a.test"]
+        (tmp_path / pid / "ns/pid").symlink_to(namespace)
+    (tmp_path / "10").mkdir()  # has ended meanwhile
+    assert sorted(_mirror_places._dockerds(tmp_path)) == [["--registry-mirror", "https://a.test"], ["-D"]]
 
 
 def test_what_is_no_file_is_told_before_anything_is_written(tmp_path):
@@ -179,12 +186,12 @@ def test_a_profile_tells_of_each_node_and_of_what_is_kept_for_new_ones(minikube)
     assert "/etc/x" not in first["files"]
     assert told(second["kept"]["/etc/x"])[0] == "kept"
     assert first["said"]["containerd"].startswith("containerd github.com/containerd/containerd v1.7.")
-    assert first["dockerd"] == []
+    assert first["dockerds"] == []
 
 
 def test_a_node_tells_how_its_docker_daemon_was_started(minikube):
     (answer,) = minikube("docker", registry_mirror=["https://hub.test"]).place.look(asked(DAEMON, units=["docker", "crio"]))
-    assert answer["dockerd"] == ["--registry-mirror", "https://hub.test"]
+    assert answer["dockerds"] == [["--registry-mirror", "https://hub.test"]]
     assert (answer["active"], list(answer["files"])) == (["docker"], [DAEMON])
 
 

@@ -30,7 +30,14 @@ def coded(text):
 
 def answer(files=None, active=(), said="containerd c v1.7.1 x", dockerd=(), **more):
     there = {path: {"content": coded(text), "mode": mode} for path, (text, mode) in (files or {}).items()}
-    return {"node": "", "files": there, "active": list(active), "said": {"containerd": said}, "dockerd": list(dockerd), **more}
+    return {
+        "node": "",
+        "files": there,
+        "active": list(active),
+        "said": {"containerd": said},
+        "dockerds": [list(dockerd)] if dockerd else [],
+        **more,
+    }
 
 
 def made(*clients, host=None, nodes=(), registry=URL, ca="", owed=(), upstreams=UPSTREAMS):
@@ -192,8 +199,14 @@ def test_a_daemon_that_was_started_with_another_mirror_would_not_start_again(wor
     refused("the daemon was started with --registry-mirror", "docker", host=answer(dockerd=words))
 
 
+def test_another_daemon_with_a_file_of_its_own_is_none_of_ours():
+    words = ["--config-file=/other.json", "--registry-mirror", "https://other.test"]
+    assert list(contents(made("docker", host=answer(dockerd=words)))) == [DAEMON]
+    refused("the daemon was started with", {"name": "docker", "path": "/other.json"}, host=answer(dockerd=words))
+
+
 def test_a_daemon_that_was_started_with_anything_else_gets_its_file():
-    assert list(contents(made("docker", host=answer(dockerd=["-H", "fd://", "--registry-mirror"])))) == [DAEMON]
+    assert list(contents(made("docker", host=answer(dockerd=["-H", "fd://", "--registry-mirrors"])))) == [DAEMON]
 
 
 # --- who is told
