@@ -146,10 +146,13 @@ def test_a_scrape_that_zot_would_refuse_is_not_written(watched: Watched, given: 
     assert (CANARY in failed.stdout, watched.written(), watched.mac.tree()) == (False, {}, {})
 
 
-def test_a_host_that_only_has_the_files_has_no_job(watched: Watched) -> None:
-    done = watched.play(zot_monitoring_textfile=False, zot_monitoring_password="", zot_monitoring_alloy_path="")
+def test_a_host_that_only_has_the_files_has_no_job_and_anonymous_no_login(watched: Watched) -> None:
+    nobody = {"zot_metrics": "anonymous", "zot_monitoring_username": "", "zot_monitoring_password": "", "zot_monitoring_password_file": ""}
+    done = watched.play(zot_monitoring_textfile=False, zot_monitoring_alloy_path="", zot_monitoring_file_mode="0640", **nobody)
     assert done.changed == 1
     assert (watched.mac.tree(), set(watched.written())) == ({}, {"scrape.yml", "zot.rules.yml", "configmap-zot.yaml"})
+    assert b"basic_auth" not in watched.written()["scrape.yml"]
+    assert (watched.files / "scrape.yml").stat().st_mode & 0o777 == 0o640
 
 
 # --- the rotation

@@ -150,6 +150,16 @@ CASES = [
 ]  # fmt: skip
 
 
+def holds(tests: list[dict[str, t.Any]], folder: Path) -> None:
+    """What promtool says of the rules with these series."""
+    needs("promtool")
+    (folder / "zot.rules.yml").write_text(rendered("zot.rules.yml"))
+    written = folder / "tests.yml"
+    written.write_text(yaml.safe_dump({"rule_files": ["zot.rules.yml"], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run(["promtool", "test", "rules", str(written)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_alert_is_seen_to_fire_and_not_to_fire() -> None:
     alerts = {name for name, rule in rules().items() if "alert" in rule}
     assert {case.alert for case in CASES if case.labels is not None} == alerts
@@ -166,9 +176,7 @@ def test_promtool_accepts_the_rules_and_the_scrape(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("alert", sorted({case.alert for case in CASES}))
 def test_an_alert_fires_when_it_should_and_only_then(alert: str, tmp_path: Path) -> None:
-    needs("promtool")
     rule = rules()[alert]
-    (tmp_path / "zot.rules.yml").write_text(rendered("zot.rules.yml"))
     tests = []
     for case in (case for case in CASES if case.alert == alert):
         fired = {
@@ -183,10 +191,29 @@ def test_an_alert_fires_when_it_should_and_only_then(alert: str, tmp_path: Path)
                 "alert_rule_test": [{"eval_time": f"{case.minute}m", "alertname": alert, "exp_alerts": expected}],
             }
         )
-    written = tmp_path / "tests.yml"
-    written.write_text(yaml.safe_dump({"rule_files": ["zot.rules.yml"], "evaluation_interval": "1m", "tests": tests}))
-    done = subprocess.run(["promtool", "test", "rules", str(written)], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+    holds(tests, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("record", "series", "value"),
+    [
+        ("zot:http_requests:rate5m", requests_of_zot(60, 60), 2),
+        ("zot:http_server_errors:ratio_rate5m", requests_of_zot(25, 75), 0.25),
+        ("zot:http_server_errors:ratio_rate5m", {name: values for name, values in requests_of_zot(0, 75).items() if "200" in name}, 0),
+        ("zot:http_server_errors:ratio_rate5m", requests_of_zot(0, 0), None),
+        ("zot:http_slow:ratio_rate15m", latencies(30, 90), 0.25),
+        ("zot:http_slow:ratio_rate15m", latencies(0, 0), None),
+        ("zot:repo_storage_bytes:sum", {labelled("zot_repo_storage_bytes", {**ZOT, "repo": repo}): "7x30" for repo in "ab"}, 14),
+    ],
+)
+def test_what_is_recorded(record: str, series: dict[str, str], value: float | None, tmp_path: Path) -> None:
+    samples = [] if value is None else [{"labels": labelled(record, ZOT), "value": value}]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": record, "eval_time": "30m", "exp_samples": samples}],
+    }
+    holds([test], tmp_path)
 
 
 # --- a real Prometheus, node_exporter and zot
@@ -427,6 +454,15 @@ def test_a_timer_tells_of_zot_and_of_its_end(scope: Scope, tmp_path: Path) -> No
             again = host.play(*arguments)
             assert again.changed == 0, again.stdout
             assert CANARY not in again.stdout
+
+        if not home:
+            assert host.run("systemctl", "show", "zot-metrics.service", "--property=CapabilityBoundingSet", "--value") == ""
+            assert host.run("systemctl", "show", "zot-metrics.service", "--property=ProtectSystem", "--value") == "strict"
+            # As on a host that is the monitor too; whose file it is, only root can say.
+            login = {"zot_monitoring_username": "prom", "zot_monitoring_password": "of prom", "zot_monitoring_password_file": "/etc/zot-pw"}
+            owner = {"zot_monitoring_password_owner": "daemon", "zot_monitoring_password_group": "mail"}
+            assert host.play("--tags", "zot_monitoring", **login, **owner).changed == 1
+            assert host.run("stat", "--format", "%U %G %a", "/etc/zot-pw") == "daemon mail 600"
 
         host.systemctl("kill", "--signal=STOP", "zot")  # it hangs: its port is open, and nobody answers
         assert until(lambda: told(host, folder).get("zot_up") == "0", 60)

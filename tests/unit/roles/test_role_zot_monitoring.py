@@ -137,6 +137,26 @@ def test_alloy_is_told_the_same() -> None:
     assert "forward_to      = [prometheus.relabel.instance.receiver]" in rendered("zot.alloy")
 
 
+# --- the units
+
+
+def test_the_unit_may_write_to_the_one_folder_and_do_nothing_else() -> None:
+    unit = rendered(
+        "zot-metrics.service", zot_monitoring_user="prometheus", zot_monitoring_textfile_dir="/srv/100%", zot_monitoring_script="/a b"
+    )
+    for line in ('ExecStart="/a b"', "User=prometheus", "CapabilityBoundingSet=", "ProtectSystem=strict", 'ReadWritePaths="/srv/100%%"'):
+        assert f"\n{line}\n" in unit, line
+    assert "OnUnitActiveSec=7\n" in rendered("zot-metrics.timer", zot_monitoring_interval=7)
+
+
+def test_a_user_has_no_other_to_run_it_as() -> None:
+    host = {"service_manager": "systemd_user", "home": "/home/zotuser"}
+    unit = rendered("zot-metrics.service", __zot_monitoring_host=host)
+    assert "User=" not in unit
+    assert "ProtectSystem" not in unit
+    assert 'ExecStart="/home/zotuser/.local/bin/zot-metrics"' in unit
+
+
 # --- rules and dashboard
 
 
@@ -315,17 +335,18 @@ def closed() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def run(folder: Path, shell: str = "/bin/sh", expected: int = 0, **given: t.Any) -> dict[str, str]:
+def run(folder: Path, shell: str = "/bin/sh", environment: dict[str, str] | None = None, **given: t.Any) -> dict[str, str]:
     """What the script leaves in the folder."""
     folder.mkdir(exist_ok=True)
     script = folder.parent / "zot-metrics"
     settings = {"textfile_dir": str(folder), "data_dir": str(folder), "timeout": 5, "upstreams": [], **given}
     script.write_text(rendered("zot-metrics.sh", **{f"zot_monitoring_{name}": one for name, one in settings.items()}))
-    done = subprocess.run([shell, str(script)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout) == (expected, ""), done.stderr
-    assert done.stderr == "" or expected
-    assert [path.name for path in folder.iterdir()] == (["zot.prom"] if (folder / "zot.prom").exists() else [])
-    return samples((folder / "zot.prom").read_text()) if expected == 0 else {}
+    done = subprocess.run(
+        [shell, str(script)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=50, env=environment
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [path.name for path in folder.iterdir()] == ["zot.prom"]
+    return samples((folder / "zot.prom").read_text())
 
 
 @needs_curl
@@ -333,7 +354,10 @@ def run(folder: Path, shell: str = "/bin/sh", expected: int = 0, **given: t.Any)
 def test_a_zot_that_serves_is_up(registry: t.Callable[..., Registry], tmp_path: Path, shell: str) -> None:
     before = int(time.time())
     folder = tmp_path / "it's a folder"
-    told = run(folder, shell, url=registry({"/v2/": 200, "/readyz": 200}).url + "/")
+    # Whoever runs it may have settings of their own for curl.
+    (tmp_path / ".curlrc").write_text("request = POST\n")
+    environment = {"HOME": str(tmp_path), "http_proxy": closed()}
+    told = run(folder, shell, environment, url=registry({"/v2/": 200, "/readyz": 200}).url + "/")
     assert (told["zot_up"], told["zot_ready"]) == ("1", "1")
     assert before <= int(told["zot_textfile_timestamp_seconds"]) <= time.time()
     assert 0 < float(told["zot_probe_duration_seconds"]) < 5
