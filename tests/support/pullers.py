@@ -66,10 +66,10 @@ class Containerd(Background):
 class Cri:
     """As Kubernetes pulls."""
 
-    def __init__(self, daemon: Containerd, crictl: Path) -> None:
+    def __init__(self, daemon: Containerd, crictl: Path, hosts_dir: Path) -> None:
         self.name = "crictl"
         self.command = [str(crictl), "--runtime-endpoint", f"unix://{daemon.address}"]
-        self.checked = {"client": "containerd", "command": self.command, "config_path": str(daemon.config)}
+        self.checked = {"client": "containerd", "command": self.command, "hosts_dir": str(hosts_dir), "config_path": str(daemon.config)}
 
     def pull(self, image: str) -> Pulled:
         call(*self.command, "rmi", image)

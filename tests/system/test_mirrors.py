@@ -12,6 +12,8 @@ import contextlib
 import itertools
 import json
 import os
+import re
+import sys
 import tempfile
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.blumeops.zot.plugins.module_utils._pulling import NAMESPACE
 from ansible_collections.blumeops.zot.plugins.modules import zot_cache_check
 from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import files
 from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import image_of, registry_of, route, upstreams_of
+from integration.playbook import CHECKOUT, Outcome, Play
 from support.distribution import PROGRAM, Distribution
 from support.modules import run_module
 from support.oci import HttpClient, read_image
@@ -135,20 +139,66 @@ def guarded(lab: Path, upstream: Distribution, real_zot: Path) -> t.Iterator[Bed
 # ---- the clients
 
 
+class Host:
+    """This machine as Ansible sees it, with the clients of the lab; ``role`` and ``checked`` run the role and the playbook."""
+
+    def __init__(self, bed: Bed) -> None:
+        lab = bed.lab
+        self.containerd = Containerd(lab / "c", None)
+        self.proxy_port = free_port()
+        self.hosts_dir, self.conf, self.settings, self.site = lab / "certs.d", lab / "registries.conf", lab / "daemon.json", lab / "site"
+        self.clients: list[dict[str, t.Any]] = [
+            {"name": "containerd", "path": str(self.hosts_dir), "config_path": str(self.containerd.config)},
+            {"name": "podman", "path": str(self.conf)},
+            {"name": "docker", "path": str(self.settings)},
+            {"name": "caddy", "path": str(self.site)},
+        ]
+        self._variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_remote_tmp": str(lab / "remote"),
+            "registry_mirror_registry": bed.zot.url,
+            "registry_mirror_upstreams": bed.upstreams,
+            "registry_mirror_proxy": f"http://127.0.0.1:{self.proxy_port}",
+        }
+        self._folder = lab
+        self._play = lab / "role.yml"
+        self._play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": ["blumeops.zot.registry_mirror"]}]))
+
+    def role(self) -> Outcome:
+        return self._run(self._play, [{**client, "activate": False} for client in self.clients])
+
+    def checked(self, *clients: dict[str, t.Any], arguments: t.Sequence[str] = (), **more: t.Any) -> Outcome:
+        return self._run(CHECKOUT / "playbooks" / "cache_check.yml", list(clients), *arguments, **more)
+
+    def _run(self, playbook: Path, clients: list[dict[str, t.Any]], *arguments: str, **more: t.Any) -> Outcome:
+        inventory = self._folder / "hosts.yml"
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": {"node": {**self._variables, "registry_mirror_clients": clients}}}}))
+        play = Play(playbook, [inventory], self._folder / "controller", {"CONTAINERS_REGISTRIES_CONF": str(self.conf)})
+        return play(*arguments, **more)
+
+
 @pytest.fixture(scope="module")
-def daemon(lab: Path, bed: Bed) -> t.Iterator[Containerd]:
-    with Containerd(lab / "c", bed.made("containerd", lab / "certs.d")) as running:
+def host(bed: Bed) -> Host:
+    """Its clients have what the role gives them."""
+    made = Host(bed)
+    first, second = made.role(), made.role()
+    assert (first.rc, second.rc) == (0, 0), first.stdout + second.stdout
+    assert (first.changed, second.changed) == (1, 0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def daemon(host: Host) -> t.Iterator[Containerd]:
+    with host.containerd as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def docker(lab: Path, bed: Bed, daemon: Containerd) -> t.Iterator[DockerDaemon]:
+def docker(lab: Path, host: Host, daemon: Containerd) -> t.Iterator[DockerDaemon]:
     """Behind the proxy."""
-    port = free_port()
-    proxy = f"http://127.0.0.1:{port}"
-    site = bed.made("caddy", lab / "site", proxy=proxy).read_text()
-    settings = bed.made("docker", lab / "daemon.json", proxy=proxy)
-    with Caddy(lab / "caddy", golang.build("caddy"), site, port), DockerDaemon(lab / "d", daemon, settings) as running:
+    proxy = Caddy(lab / "caddy", golang.build("caddy"), host.site.read_text(), host.proxy_port)
+    with proxy, DockerDaemon(lab / "d", daemon, host.settings) as running:
         yield running
 
 
@@ -157,23 +207,20 @@ CHECKED = tuple(name for name in CLIENTS if not name.startswith("resolver"))
 
 
 @pytest.fixture
-def client(request: pytest.FixtureRequest, lab: Path, bed: Bed, monkeypatch: pytest.MonkeyPatch) -> Client:
-    return make_client(request, request.param, bed, lab / "certs.d", lab / "registries.conf", monkeypatch)
+def client(request: pytest.FixtureRequest, host: Host, monkeypatch: pytest.MonkeyPatch) -> Client:
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(host.conf))  # for podman in the check
+    return make_client(request, request.param, host)
 
 
-def make_client(
-    request: pytest.FixtureRequest, name: str, bed: Bed, hosts_dir: Path, conf: Path, monkeypatch: pytest.MonkeyPatch
-) -> Client:
+def make_client(request: pytest.FixtureRequest, name: str, host: Host) -> Client:
     if name == "docker":
         return Docker(request.getfixturevalue("docker"))
     if name in ("podman", "skopeo"):
-        bed.made("podman", conf)
-        monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))  # for the check
-        return (Podman if name == "podman" else Skopeo)(bed.lab / f"{name}-of-its-own", conf)
+        return (Podman if name == "podman" else Skopeo)(request.getfixturevalue("lab") / f"{name}-of-its-own", host.conf)
     if name.startswith("resolver"):
-        return Resolver(golang.build(name), hosts_dir)
+        return Resolver(golang.build(name), host.hosts_dir)
     daemon = request.getfixturevalue("daemon")
-    return Cri(daemon, golang.build("crictl")) if name == "crictl" else Ctr(daemon, hosts_dir)
+    return Cri(daemon, golang.build("crictl"), host.hosts_dir) if name == "crictl" else Ctr(daemon, host.hosts_dir)
 
 
 @pytest.mark.parametrize("client", CLIENTS, indirect=True)
@@ -208,13 +255,45 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Path]:
         yield Path(folder)
 
 
+# ---- the playbook
+
+
+def test_the_playbook_tells_of_every_client_and_leaves_nothing(bed: Bed, host: Host, daemon: Containerd, docker: DockerDaemon) -> None:
+    containerd, podman, _docker, caddy = host.clients
+    by_cri = {**containerd, "check_command": Cri(daemon, golang.build("crictl"), host.hosts_dir).command}
+    by_ctr = {**containerd, "check_command": Ctr(daemon, host.hosts_dir).command}
+    clients = [by_cri, by_ctr, podman, {"name": "docker", "check_command": Docker(docker).command}, caddy]
+    images, before = [bed.image()], daemon.images
+    foreseen = host.checked(*clients, arguments=["--check"], cache_check_images=images)
+    assert (foreseen.changed, bed.stored(images[0])) == (0, False)
+    assert foreseen.stdout.count("would pull ") == 4
+    done = host.checked(*clients, cache_check_images=images)
+    assert (done.changed, daemon.images) == (0, before), done.stdout
+    words = [re.sub(" +", " ", line).strip() for line in done.stdout.splitlines()]
+    through = [line.split()[:2] for line in words if "came through the registry" in line]
+    assert through == [[client["name"], "yes"] for client in clients if client != caddy]
+    assert sum("fetched it and was asked" in line for line in words) == 1
+    assert "caddy - is not asked: it pulls nothing by itself, or only for builds" in words
+
+
+def test_the_playbook_fails_with_the_reason_of_each_client(bed: Bed, host: Host, daemon: Containerd, tmp_path: Path) -> None:
+    hosts_dir = past(bed, tmp_path / "certs.d", PATHLESS)
+    by_ctr = {**host.clients[0], "path": str(hosts_dir), "check_command": Ctr(daemon, hosts_dir).command}
+    done = host.checked(by_ctr, host.clients[1], cache_check_images=[bed.image(bed.upstream.authority)])
+    assert (done.rc, done.recap("failed")) == (2, 1)
+    assert re.search(r"containerd +NO +.*it was pulled past the registry: .*without a path, where zot answers 404", done.stdout), (
+        done.stdout
+    )
+    assert re.search(r"podman +yes ", done.stdout)
+    nobody = host.checked()
+    assert (nobody.rc, "so nothing would be proved" in nobody.stdout) == (2, True), nobody.stdout
+
+
 # ---- TLS by an authority of its own, and a login
 
 
 @pytest.mark.parametrize("name", ["ctr", "crictl", "resolver-1.7", "resolver-2", "podman", "skopeo"])
-def test_a_registry_with_an_authority_of_its_own_and_a_login(
-    guarded: Bed, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_authority_of_its_own_and_a_login(guarded: Bed, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = guarded.image()
     with contextlib.ExitStack() as stack:
         if name in ("podman", "skopeo"):
@@ -226,7 +305,7 @@ def test_a_registry_with_an_authority_of_its_own_and_a_login(
                 client = Resolver(golang.build(name), hosts_dir)
             else:
                 daemon = stack.enter_context(Containerd(folder, hosts_dir))
-                client = Ctr(daemon, hosts_dir) if name == "ctr" else Cri(daemon, golang.build("crictl"))
+                client = Ctr(daemon, hosts_dir) if name == "ctr" else Cri(daemon, golang.build("crictl"), hosts_dir)
         pulled = client.pull(image)
         assert (pulled.ok, guarded.stored(image)) == (True, True), pulled.said
         if not client.checked:
@@ -287,8 +366,7 @@ def test_a_bypass_of_containerd_is_caught_with_its_reason(bed: Bed, name: str, k
     text, reason = BROKEN[kind]
     hosts_dir = past(bed, tmp_path / "certs.d", text)
     with tempfile.TemporaryDirectory(prefix="zot-c-") as folder, Containerd(Path(folder), hosts_dir) as daemon:
-        client: t.Any = Ctr(daemon, hosts_dir) if name == "ctr" else Cri(daemon, golang.build("crictl"))
-        client.checked["hosts_dir"] = str(hosts_dir)
+        client: t.Any = Ctr(daemon, hosts_dir) if name == "ctr" else Cri(daemon, golang.build("crictl"), hosts_dir)
         image = bed.image(bed.upstream.authority)
         pulled = client.pull(image)
         assert pulled.ok, pulled.said  # nobody would notice
@@ -299,10 +377,10 @@ def test_a_bypass_of_containerd_is_caught_with_its_reason(bed: Bed, name: str, k
         assert daemon.images == {one for one in daemon.images if image in one or "sha256:" in one or "pause" in one}
 
 
-def test_containerd_that_does_not_look_for_mirrors_is_caught(bed: Bed, daemon: Containerd, lab: Path, scratch: Path) -> None:
+def test_containerd_that_does_not_look_for_mirrors_is_caught(bed: Bed, lab: Path) -> None:
     with Containerd(lab / "n", None) as other:
-        cri, ctr = Cri(other, golang.build("crictl")), Ctr(other, lab / "certs.d")
-        cri.checked["hosts_dir"] = str(lab / "certs.d")
+        cri, ctr = Cri(other, golang.build("crictl"), lab / "certs.d"), Ctr(other, lab / "certs.d")
+        bed.made("containerd", lab / "certs.d")
         told = bed.check(cri, bed.image(bed.upstream.authority))
         assert "config_path in containerd's configuration names no folder" in told["msg"], told["msg"]
         # ctr is told the folder, and so would not notice.
@@ -388,8 +466,8 @@ def test_later_releases_of_containerd_go_past_a_mirror_without_its_path_too(bed:
 # ---- the upstream is gone
 
 
-def test_what_was_pulled_once_comes_without_the_upstream(bed: Bed, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    clients = [make_client(request, name, bed, bed.lab / "certs.d", bed.lab / "registries.conf", monkeypatch) for name in CLIENTS]
+def test_what_was_pulled_once_comes_without_the_upstream(bed: Bed, host: Host, request: pytest.FixtureRequest) -> None:
+    clients = [make_client(request, name, host) for name in CLIENTS]
     images = [bed.image() for _ in clients]
     for client, image in zip(clients, images):
         assert client.pull(image).ok
