@@ -19,9 +19,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from contract import test_keyless as keyless
+from integration.conftest import Mac
 from support.modules import program
 from support.oci import HttpClient, Image, Skopeo, make_image
-from support.oidc import create_api_key
+from support.oidc import create_api_key, mock_provider
 from support.processes import forms
 from support.workflow import EXAMPLES, Done, Runner, Tree, example
 from support.zot_binary import Serving, real_zot, serving, standin_zot, write_htpasswd
@@ -91,8 +93,8 @@ def skopeo() -> Skopeo:
 class House:
     """The registry and the runner's host. Jobs are given the registry's address for the one that the examples have."""
 
-    def __init__(self, folder: Path, registry: Registry) -> None:
-        self.registry, self.folder = registry, folder
+    def __init__(self, folder: Path, registry: Registry, skopeo: str) -> None:
+        self.registry, self.folder, self.skopeo = registry, folder, skopeo
         self.runner = Runner(folder / "host", f"{folder / 'bin'}:{os.environ['PATH']}", BUILT=str(folder / "built"))
         self.built = folder / "built"
         self.may_hold = {"bash"}
@@ -143,9 +145,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path, registry: Registry, skopeo: Skopeo) -> House:
-    """Jobs call skopeo by its name."""
-    assert skopeo
-    return House(tmp_path, registry)
+    return House(tmp_path, registry, skopeo.program)
 
 
 # --- push.yaml
@@ -198,9 +198,23 @@ def test_a_key_without_the_right_is_told_so_and_leaves_nothing(house: House) -> 
     assert "denied" in done.output
 
 
+def test_the_login_is_a_file_for_its_user_alone(house: House) -> None:
+    """In a folder of its own each time."""
+    house.build()
+    log = house.folder / "modes"
+    look = f'[ "$1" = login ] || stat -c "%a %n" "$REGISTRY_AUTH_FILE" "$(dirname "$REGISTRY_AUTH_FILE")" >> {log}'
+    program(house.folder / "bin" / "skopeo", f'{look}\nexec {house.skopeo} "$@"')
+    assert house(PUSH).returncode == 0
+    modes = {Path(name): mode for mode, name in (line.split(" ", 1) for line in log.read_text().splitlines())}
+    logins, folders = ({path for path in modes if (path.name == "auth.json") is wanted} for wanted in (True, False))
+    assert ({modes[path] for path in logins}, {modes[path] for path in folders}) == ({"600"}, {"700"})
+    assert {path.parent for path in logins} == folders
+    assert ({path.parent for path in folders}, len(folders)) == ({house.runner.temporary}, 2)
+
+
 def test_a_job_that_is_cancelled_leaves_no_login_behind(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.build()
-    program(house.folder / "bin" / "skopeo", '[ "$1" != inspect ] || exec sleep 30\nexec /usr/bin/skopeo "$@"')
+    program(house.folder / "bin" / "skopeo", f'[ "$1" != inspect ] || exec sleep 30\nexec {house.skopeo} "$@"')
     monkeypatch.setattr(house.runner, "kill_at", "sleep 30")
     done = house(PUSH)
     assert done.returncode != 0
@@ -425,6 +439,25 @@ def test_the_module_refuses_an_empty_key_before_anything_is_built(engine: Engine
     done = engine(key="")
     assert (done.returncode, engine.queries) == (1, [EMPTY])
     assert f"there is no key for {engine.image}" in done.stderr
+
+
+# --- without a key
+
+
+@pytest.mark.real_zot
+def test_the_role_makes_a_registry_for_jobs_without_keys(mac: Mac, real_zot: Path) -> None:
+    """From the page's variables, which `test_keyless` in tests/contract holds to what zot does with them."""
+    here = f"127.0.0.1:{mac.port}"
+    shutil.copy(real_zot, mac.zot)
+    nothing_else: dict[str, t.Any] = {"zot_local_users": [], "zot_upstreams": [], "zot_oidc": {}}
+    with mock_provider(keyless.JOBS) as forge:
+        given = json.dumps(keyless.variables()).replace(keyless.ISSUER, forge.issuer)
+        given = given.replace(keyless.EXTERNAL, f"http://{here}").replace(keyless.AUDIENCE, here)
+        assert mac.play(**json.loads(given), **nothing_else).changed
+        assert mac.play(**json.loads(given), **nothing_else).changed == 0
+        login = {"Authorization": f"Bearer {forge.id_token(keyless.SUBJECT, here)}"}
+        answers = [requests.get(f"http://{here}/v2/_catalog", headers=headers, timeout=30).status_code for headers in (login, {})]
+    assert answers == [200, 401]
 
 
 # --- the files

@@ -382,3 +382,19 @@ def confused_upstreams(case: Case) -> Hits:
 def empty_pattern(case: Case) -> Hits:
     if "" in case.get("http.accessControl.repositories", {}):
         yield 'http.accessControl.repositories[""]', ""
+
+
+_TOKENS = "http: {auth: {bearer: {realm: a, service: b, cert: /c}}, accessControl: {repositories: {'**': {%s}}}}"
+
+
+@rule(
+    "ZOT372",
+    WARNING,
+    "with bearer tokens nobody gets in without one: what anonymousPolicy allows, nobody may",
+    "Leave bearer out where nodes pull without a login, such as from a cache.",
+    fires=_TOKENS % "anonymousPolicy: [read]",
+    passes=_TOKENS % "defaultPolicy: [read]",
+)
+def anonymous_beside_bearer(case: Case) -> Hits:
+    if bearer_enabled(case.get("http.auth.bearer", {})):
+        yield from ((f"{path}.anonymousPolicy", "") for path, entry in case.repositories if entry.get("anonymouspolicy"))
