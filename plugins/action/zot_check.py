@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 
@@ -19,17 +20,20 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._config._schema impor
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services import AMBER, GREY, Limits, Line, lines, unreachable
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services_declared import Wanted, access, drift, told, unknown, wanted
+from ansible_collections.blumeops.zot.plugins.plugin_utils._services_here import HERE, look_here
 
 _MANAGERS = ["launchd", "systemd", "systemd_user"]
-_READER = ("owner", "group", "file_mode")
+# What depends on the host's kind and on whose home it is.
+_PLACE = ("config_path", "service", "data_dir", "owner", "group", "file_mode")
 _DECLARED: dict[str, t.Any] = {
     "config_path": {"type": "str", "required": True},
     "service": ZotConfig.SPEC["service"] | {"required": True},
     "service_manager": {"type": "str", "choices": ["auto", *_MANAGERS], "default": "auto"},
     "release": {"type": "str"},
     "settings": ZotConfig.SPEC["settings"],
+    "data_dir": {"type": "str"},
     "identities": {"type": "list", "elements": "dict", "default": []},
-    **{name: ZotConfig.SPEC[name] | {"default": None} for name in _READER},
+    **{name: ZotConfig.SPEC[name] | {"default": None} for name in ("owner", "group", "file_mode")},
 }
 # Where a path has no home yet: nothing that is asked before the host was seen depends on it.
 _UNSEEN = {"home": "~", "user": "", "uid": 0, "system": "", "architecture": ""}
@@ -41,6 +45,7 @@ class ActionModule(ZotAction):
     SPEC: t.ClassVar = {
         "declared": {"type": "dict", "options": _DECLARED},
         "declared_in": {"type": "str"},
+        "here": {"type": "dict", "options": HERE},
         "images": {"type": "dict", "default": {}},
         "ca_path": {"type": "str"},
         "timeout": {"type": "float", "default": 5},
@@ -49,20 +54,23 @@ class ActionModule(ZotAction):
         "disk_amber_percent": {"type": "float", "default": Limits.disk_amber},
         "disk_red_percent": {"type": "float", "default": Limits.disk_red},
     }
-    RULES: t.ClassVar = {"mutually_exclusive": [("declared", "declared_in")], "required_one_of": [("declared", "declared_in")]}
+    RULES: t.ClassVar = {"mutually_exclusive": [("declared", "declared_in")], "required_one_of": [("declared", "declared_in", "here")]}
 
     def act(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         limits = Limits(args["allowance_percent"], args["certificate_days"], args["disk_amber_percent"], args["disk_red_percent"])
-        found = self._lines(args, limits, task_vars)
-        return {"changed": False, "lines": [line.as_dict() for line in found]}
+        found: dict[str, list[Line]] = {}
+        if args["declared"] or args["declared_in"]:
+            found["lines"] = self._lines(args, limits, task_vars)
+        if args["here"]:
+            found["here"] = look_here(plain(args["here"], "here"), args["timeout"])
+        return {"changed": False, **{name: [line.as_dict() for line in lines] for name, lines in found.items()}}
 
     def _lines(self, args: Args, limits: Limits, task_vars: dict[str, t.Any]) -> list[Line]:
-        variants = self._variants(args, task_vars)
-        declared = next(iter(variants.values()))
+        declared, places = self._declared(args, task_vars)
         question = Access(declared)
         options = {
             "service_manager": declared["service_manager"],
-            "places": {manager: _place(one) for manager, one in variants.items()},
+            "places": places,
             "release": declared["release"],
             "identities": question.identities,
             "questions": question.questions,
@@ -78,30 +86,34 @@ class ActionModule(ZotAction):
         if answer.get("failed") or "seen" not in answer:
             return unreachable(f"it cannot be looked at: {told([str(answer.get('msg', 'no answer'))])}")
         host, seen = answer["host"], answer["seen"]
-        actual = declared if args["declared"] else self._declared(args, task_vars, host)
+        actual = {**declared, "data_dir": _at_home(places[host["service_manager"]].get("data_dir"), host["home"])}
         return lines(host, seen, declared["release"], question.line(seen["access"]), _drift(actual, seen["config"]), limits)
 
-    def _variants(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-        """What is declared, by the service manager that the host may turn out to have."""
+    def _declared(self, args: Args, task_vars: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, dict[str, t.Any]]]:
+        """What is declared, and where zot lies by the service manager that the host may turn out to have. Raises ZotError."""
         if args["declared"]:
-            given = plain(args["declared"], "declared")
-            return {given["service"]["manager"]: {**given, "service_manager": given["service"]["manager"]}}
-        first = self._declared(args, task_vars, {**_UNSEEN, "service_manager": "systemd"})
-        manager = first["service_manager"]
-        wanted = ["systemd", "launchd"] if manager == "auto" else [manager]
-        return {one: self._declared(args, task_vars, {**_UNSEEN, "service_manager": one}) for one in wanted}
-
-    def _declared(self, args: Args, task_vars: dict[str, t.Any], host: dict[str, t.Any]) -> dict[str, t.Any]:
-        """The variable that O(declared_in) names, as it is on such a host; raises ZotError."""
+            declared = plain(args["declared"], "declared")
+            declared["service_manager"] = declared["service"]["manager"]
+            return declared, {declared["service_manager"]: _place(declared)}
         name = args["declared_in"]
         if name not in task_vars:
             raise ZotError(f"declared_in: there is no variable {name}; it is the role zot's own, or give declared instead")
-        templar = self._templar.copy_with_new_env(available_variables={**task_vars, "__zot_host": host})
-        given = plain(templar.template(task_vars[name]), name)
-        judged = ArgumentSpecValidator(_DECLARED).validate(given)
+        raw = task_vars[name]
+        declared = self._templated(name, raw, "launchd", task_vars)
+        judged = ArgumentSpecValidator(_DECLARED).validate(declared)
         if judged.error_messages:
             raise ZotError(f"{name}: {'; '.join(judged.error_messages)}")
-        return judged.validated_parameters
+        declared, manager = judged.validated_parameters, declared["service_manager"]
+        places = {"launchd": _place(declared)}
+        # To fill in a template takes longer than all else: no more of them than are needed.
+        for other in ["systemd"] if manager == "auto" else [] if manager == "launchd" else [manager]:
+            varying = {key: value for key, value in raw.items() if key in _PLACE}
+            places[other] = _place(self._templated(name, varying, other, task_vars))
+        return declared, places
+
+    def _templated(self, name: str, value: t.Any, manager: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        templar = self._templar.copy_with_new_env(available_variables={**task_vars, "__zot_host": {**_UNSEEN, "service_manager": manager}})
+        return plain(templar.template(value), name)
 
 
 class Access:
@@ -151,14 +163,24 @@ class Access:
 
 
 def _place(declared: dict[str, t.Any]) -> dict[str, t.Any]:
-    return {key: declared[key] for key in ("config_path", "service", *_READER) if declared.get(key) is not None}
+    return {key: declared[key] for key in _PLACE if declared.get(key) is not None}
+
+
+def _at_home(path: str | None, home: str) -> str | None:
+    return home + path[1:] if path and path.startswith("~/") else path
 
 
 def _drift(declared: dict[str, t.Any], config: dict[str, t.Any]) -> Line:
     if declared["settings"] is None or declared["release"] is None:
         return Line("drift", GREY, "nothing is declared to compare with")
     try:
-        target: Wanted = wanted(declared["settings"], declared["release"], config["path"].rpartition("/")[0])
+        settings = {**declared["settings"], "data_dir": declared["data_dir"] or declared["settings"]["data_dir"]}
+        target: Wanted = wanted(settings, declared["release"], config["path"].rpartition("/")[0])
     except ZotError as error:
         return unknown("drift", error)
     return drift(config, target)
+
+
+# The schema's library takes longer to load than all else does. Ansible loads this plugin before it forks: once for all hosts.
+with contextlib.suppress(ZotError):
+    load({"http": {}, "storage": {}}, Release("2.1.20"), "nothing")

@@ -22,8 +22,7 @@ class ActionModule(ZotAction):
 
     SPEC: t.ClassVar = {
         "hosts": {"type": "list", "elements": "str", "required": True},
-        "variable": {"type": "str", "default": "zot_checked"},
-        "here": {"type": "dict"},
+        "variable": {"type": "str", "required": True},
         "output": {"type": "str", "choices": ["table", "json"], "default": "table"},
         "path": {"type": "str"},
         "colour": {"type": "bool", "default": False},
@@ -31,11 +30,12 @@ class ActionModule(ZotAction):
     }
 
     def act(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        registered = {str(host): task_vars["hostvars"][host].get(args["variable"]) for host in args["hosts"]}
-        found = {host: _lines(plain(told_of, host)) for host, told_of in registered.items() if told_of and not told_of.get("skipped")}
+        asked = list(dict.fromkeys([*map(str, args["hosts"]), "localhost"]))
+        registered = {host: plain(task_vars["hostvars"][host].get(args["variable"]) or {}, host) for host in asked}
+        found = {host: _lines(each) for host, each in registered.items() if _is_registry(each)}
         if not found:
             raise ZotError("no host has a registry: one that has is told by zot_grants, or zot_config_overrides")
-        here = plain((args["here"] or {}).get("lines") or [], "here")
+        here = registered["localhost"].get("here")
         report = summary(settle({**found, **({CONTROLLER: here} if here else {})}), args["fail_on"])
         text = json.dumps(report, indent=1) + "\n" if args["output"] == "json" else table(report, args["colour"])
         if args["path"]:
@@ -45,6 +45,11 @@ class ActionModule(ZotAction):
             self._display.display(text.rstrip("\n"))
         failed = not report["ok"]
         return {"changed": False, "failed": failed, "msg": headline(report["counts"]), **({} if failed else {"report": report})}
+
+
+def _is_registry(registered: dict[str, t.Any]) -> bool:
+    """Skipped, or not asked at all: then it is none, or none that this report is about."""
+    return bool(registered) and not registered.get("skipped") and ("lines" in registered or "here" not in registered)
 
 
 def _lines(registered: dict[str, t.Any]) -> Lines:

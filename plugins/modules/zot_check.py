@@ -28,7 +28,7 @@ attributes:
 options:
   declared:
     description:
-      - What the host is to be. Exactly one of this and O(declared_in) is needed.
+      - What the host is to be. One of this, O(declared_in) and O(here) is needed, and not both of the first two.
     type: dict
     suboptions:
       config_path:
@@ -56,6 +56,9 @@ options:
         type: list
         elements: dict
         default: []
+      data_dir:
+        description: In place of that of O(declared.settings); C(~) is the home of the user who runs zot.
+        type: str
       owner:
         description: Who owns zot's files.
         type: str
@@ -70,6 +73,87 @@ options:
       - The name of a variable that holds O(declared). Its templates may need C(__zot_host), which is set to what the host turns out to be,
         so that one call is enough. The role V(blumeops.zot.zot) has one, C(__zot_declared).
     type: str
+  here:
+    description:
+      - What is asked on the controller, at the same time. Without O(declared) and O(declared_in) nothing is asked of the host.
+      - The key is taken from its store, and the registry is asked whether it takes it and how old it is. zot notes that as a use of the key.
+        It is amber once M(blumeops.zot.zot_rotating_key) should have replaced it, and red when there is none, or it is refused.
+    type: dict
+    suboptions:
+      key:
+        description: The key, as the role V(blumeops.zot.zot_ci_key) keeps it.
+        type: dict
+        suboptions:
+          url:
+            description: The registry as the controller reaches it.
+            type: str
+            required: true
+          username:
+            description: Whose key it is.
+            type: str
+            required: true
+          validate_certs:
+            description: Whether the registry's certificate is verified.
+            type: bool
+            default: true
+          ca_path:
+            description: A file of certificates to trust, on the controller.
+            type: str
+          store:
+            description: Where it is kept.
+            type: dict
+            required: true
+            suboptions:
+              kind:
+                description: V(onepassword) is an item, V(file) a JSON object in a file, V(environment) the environment.
+                type: str
+                choices: [onepassword, file, environment]
+                required: true
+              vault:
+                description: The vault. Needed for V(onepassword).
+                type: str
+              item:
+                description: The item. Needed for V(onepassword).
+                type: str
+              account:
+                description: The 1Password account, where C(op) knows several.
+                type: str
+              path:
+                description: The file. Needed for V(file).
+                type: path
+              field:
+                description: The field, or the variable's name.
+                type: str
+          max_age:
+            description: How long a key lives.
+            type: str
+            default: 90d
+          renew_after:
+            description: After how long it is replaced; two thirds of O(here.key.max_age) when left out.
+            type: str
+          overlap:
+            description: How long the key before lives on.
+            type: str
+            default: 24h
+      others:
+        description: Other services to look at, so that one command tells of all.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: What its line is called.
+            type: str
+            required: true
+          url:
+            description: Green when it answers with success or a redirect. Exactly one of this and O(here.others[].command) is needed.
+            type: str
+          command:
+            description: Given to C(/bin/sh -c) on the controller; green when that ends with 0. What it prints is not shown.
+            type: str
+      ca_path:
+        description: A file of certificates to trust for O(here.others).
+        type: str
   images:
     description:
       - By the name of an upstream an image of it, without that name, such as V(library/hello-world:latest). It is asked for by its tag, so
@@ -116,12 +200,23 @@ EXAMPLES = r"""
 - name: Nothing is red
   ansible.builtin.assert:
     that: how.lines | selectattr('level', 'eq', 'red') | list | length == 0
+
+- name: How old is the key, and does the forge answer?
+  blumeops.zot.zot_check:
+    here:
+      key:
+        url: https://registry.example.org
+        username: zot-ci
+        store: {kind: file, path: ~/.config/zot-ci.json, field: zot-ci-api}
+      others:
+        - {name: forge, url: https://forge.example.org/}
+        - {name: backup, command: "test -n \"$(find /var/backups/zot -mtime -1)\""}
 """
 
 RETURN = r"""
 lines:
-  description: One for each check.
-  returned: success
+  description: One for each check of the host.
+  returned: O(declared) or O(declared_in)
   type: list
   elements: dict
   contains:
@@ -137,4 +232,9 @@ lines:
     facts:
       description: Numbers for machines, such as C(days_left).
       type: dict
+here:
+  description: The same for C(key) and O(here.others).
+  returned: O(here)
+  type: list
+  elements: dict
 """

@@ -20,17 +20,15 @@ attributes:
     platforms: posix
 options:
   hosts:
-    description: The hosts of the report. Those that were skipped, or not asked, are left out.
+    description:
+      - The hosts of the report. Those that were skipped, or not asked, are left out. What C(localhost) was asked by C(here) is told too.
     type: list
     elements: str
     required: true
   variable:
-    description: The variable in which each host's result was registered.
+    description: The variable in which the result of M(blumeops.zot.zot_check) was registered.
     type: str
-    default: zot_checked
-  here:
-    description: The result of M(blumeops.zot.zot_check_here).
-    type: dict
+    required: true
   output:
     description: V(table) is for people, V(json) for machines.
     type: str
@@ -55,7 +53,8 @@ author:
 EXAMPLES = r"""
 - name: Tell how they are
   blumeops.zot.zot_check_report:
-    hosts: "{{ ansible_play_hosts_all }}"
+    hosts: "{{ groups['all'] }}"
+    variable: services_checked
 """
 
 RETURN = r"""

@@ -81,7 +81,7 @@ seen:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.blumeops.zot.plugins.module_utils._check_observe import Ports, observe
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._states import facts
+from ansible_collections.blumeops.zot.plugins.module_utils._facts import facts
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""zot_check_here on the controller: CI's key in its store and at the registry, and other services, all at the same time."""
+"""PRIVATE to the collection: what the controller knows by itself, asked at the same time: CI's key and other services."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotErr
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
 from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, open_here
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import remote, sender
-from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
-from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 from ansible_collections.blumeops.zot.plugins.plugin_utils._rotation import Policy
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services import GREY, RED, Line
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services_key import Registry, look_at_command, look_at_key, look_at_url
@@ -32,39 +30,37 @@ _OTHER: dict[str, t.Any] = {"name": {"type": "str", "required": True}, "url": {"
 # Of the store: 1Password's app may wait for a finger.
 _PATIENCE = 30.0
 
+HERE: dict[str, t.Any] = {
+    "key": {"type": "dict", "options": _KEY},
+    "others": {
+        "type": "list",
+        "elements": "dict",
+        "options": _OTHER,
+        "default": [],
+        "mutually_exclusive": [("url", "command")],
+        "required_one_of": [("url", "command")],
+    },
+    "ca_path": {"type": "str"},
+}
 
-class ActionModule(ZotAction):
-    """See the module's documentation."""
 
-    SPEC: t.ClassVar = {
-        "key": {"type": "dict", "options": _KEY},
-        "others": {
-            "type": "list",
-            "elements": "dict",
-            "options": _OTHER,
-            "default": [],
-            "mutually_exclusive": [("url", "command")],
-            "required_one_of": [("url", "command")],
-        },
-        "ca_path": {"type": "str"},
-        "timeout": {"type": "float", "default": 5},
-    }
+def look_here(given: t.Mapping[str, t.Any], timeout: float) -> list[Line]:
+    """``given`` is as `HERE` has it. The key comes first, the others in their order."""
+    calls: dict[str, t.Callable[[], Line]] = {}
+    if given["key"]:
+        calls["key"] = partial(_key, given["key"])
+    for number, other in enumerate(given["others"]):
+        calls[f"other {number}"] = partial(_other, other, timeout, given["ca_path"])
+    answers = together(calls, max(_PATIENCE, timeout + 1))
+    names = {"key": "key", **{f"other {number}": other["name"] for number, other in enumerate(given["others"])}}
+    found = [answer if isinstance(answer, Line) else _none(names[name], answer) for name, answer in answers.items()]
+    return found if given["key"] else [Line("key", GREY, "no key of CI is declared (zot_ci_key_registry)"), *found]
 
-    def act(self, args: Args, _task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        given = plain(args, "arguments")
-        calls: dict[str, t.Callable[[], Line]] = {}
-        if given["key"]:
-            calls["key"] = partial(_key, given["key"])
-        for number, other in enumerate(given["others"]):
-            ask = partial(remote, ca_path=given["ca_path"])
-            looks = partial(look_at_url, other["name"], other["url"], ask) if other["url"] else None
-            calls[f"other {number}"] = partial(looks or partial(look_at_command, other["name"], other["command"], run), given["timeout"])
-        answers = together(calls, max(_PATIENCE, given["timeout"] + 1))
-        names = {"key": "key", **{f"other {number}": other["name"] for number, other in enumerate(given["others"])}}
-        found = [answer if isinstance(answer, Line) else _none(names[name], answer) for name, answer in answers.items()]
-        if not given["key"]:
-            found.insert(0, Line("key", GREY, "no key of CI is declared (zot_ci_key_registry)"))
-        return {"changed": False, "lines": [line.as_dict() for line in found]}
+
+def _other(given: t.Mapping[str, t.Any], timeout: float, ca_path: str | None) -> Line:
+    if given["url"]:
+        return look_at_url(given["name"], given["url"], partial(remote, ca_path=ca_path), timeout)
+    return look_at_command(given["name"], given["command"], run, timeout)
 
 
 def _key(given: dict[str, t.Any]) -> Line:
