@@ -249,7 +249,9 @@ class Kind(_Nodes):
 
     def look(self, asked: Told) -> list[Told]:
         program, name = self.options["program"], self.options["name"]
-        done = self._must(self.runner([program, "get", "nodes", "--name", name], _NODE_TIMEOUT), f"{program} get nodes")
+        # Where there are several engines, kind would take the first.
+        words = ["env", f"KIND_EXPERIMENTAL_PROVIDER={self.options['engine']}", program, "get", "nodes", "--name", name]
+        done = self._must(self.runner(words, _NODE_TIMEOUT), f"{program} get nodes")
         nodes = done.stdout.split()
         if not nodes:
             raise ZotError(f"kind has no nodes of a cluster {name}; make it first: kind create cluster --name {name}")

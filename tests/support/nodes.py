@@ -52,7 +52,8 @@ class MinikubeSim(_Sim):
 class KindSim(_Sim):
     """A cluster that was made."""
 
-    def __init__(self, folder: Path, nodes: tuple[str, ...] = ("kind-control-plane",)) -> None:
+    def __init__(self, folder: Path, nodes: tuple[str, ...] = ("kind-control-plane",), engine: str = "docker") -> None:
         super().__init__(folder, "KIND_SIM_FOLDER", kind="kind", docker="kind", podman="kind")
         (folder / "clusters.json").write_text(json.dumps({"kind": nodes}))
+        (folder / "engine").write_text(engine)
         assert self("kind", "create", "cluster", "--name", "kind").returncode == 0

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import files
+from support.built import built
 from support.programs import call
 from testbed import golang
 
@@ -25,13 +24,8 @@ Reader = t.Callable[[str], t.Any]
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     """What k3s makes of a text; where it cannot read it, what it says."""
-    golang.PROGRAMS.setdefault("registries", golang.Program("v0.7.1", source=SOURCE, module="github.com/rancher/wharfie"))
-    if golang.find("registries") is None and not shutil.which("go"):
-        reason = golang.absent("registries")
-        if os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
-            pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but {reason}", pytrace=False)
-        pytest.skip(reason)
-    program, path = golang.build("registries"), tmp_path_factory.mktemp("k3s") / "registries.yaml"
+    program = built("registries", golang.Program("v0.7.1", source=SOURCE, module="github.com/rancher/wharfie"))
+    path = tmp_path_factory.mktemp("k3s") / "registries.yaml"
 
     def ask(text: str) -> t.Any:
         path.write_text(text)

@@ -281,7 +281,7 @@ def test_minikubes_home_is_found_as_minikube_finds_it(monkeypatch, given, enviro
 
 @pytest.fixture
 def kind(tmp_path, monkeypatch):
-    sim = KindSim(tmp_path / "kind", ("kind-control-plane", "kind-worker", "kind-external-load-balancer"))
+    sim = KindSim(tmp_path / "kind", ("kind-control-plane", "kind-worker", "kind-external-load-balancer"), "podman")
     for name, value in sim.environment.items():
         monkeypatch.setenv(name, value)
     sim.place = place_of("kind", {"program": "kind", "name": "kind", "engine": "podman"}, run)
@@ -310,6 +310,12 @@ def test_files_go_into_a_container_over_its_stdin(kind):
 def test_a_cluster_without_nodes_is_named(kind):
     kind.place.options["name"] = "other"
     with pytest.raises(ZotError, match="kind has no nodes of a cluster other"):
+        kind.place.look(asked())
+
+
+def test_nodes_of_another_engine_are_not_found(kind):
+    kind.place.options["engine"] = "docker"
+    with pytest.raises(ZotError, match="kind has no nodes of a cluster kind"):
         kind.place.look(asked())
 
 
