@@ -26,8 +26,9 @@ class ConfigMap:
 
 @dataclass
 class _Found:
-    """A ConfigMap in a manifest: its C(data) as YAML nodes, and as values."""
+    """A ConfigMap in a file: which of its manifests, and its C(data) as YAML nodes and as values."""
 
+    number: int
     data: yaml.MappingNode | None
     values: dict[str, t.Any]
 
@@ -48,18 +49,17 @@ def with_blueprint(text: str | None, blueprint: str, place: ConfigMap | None, pa
     if text is None or not text.strip():
         return _manifest(blueprint, place)
     found = _find(text, place, path)
+    wanted = [value for _node, value in _documents(text, path)]
     if found is None:
-        return text.rstrip("\n") + "\n---\n" + _manifest(blueprint, place).removeprefix("---\n")
-    if found.values.get(place.key) == blueprint:
+        made = _manifest(blueprint, place)
+        edited = text + ("" if text.endswith("\n") else "\n") + made
+        wanted.append(yaml.safe_load(made))
+    elif found.values.get(place.key) == blueprint:
         return text
-    edited = _edit(text, found, blueprint, place, path)
-    after, wanted = _find(edited, place, path), {**found.values, place.key: blueprint}
-    others = [value for _node, value in _documents(edited, path)]
-    before = [value for _node, value in _documents(text, path)]
-    for value in before:
-        if value.get("data") == found.values:
-            value["data"] = wanted
-    if after is None or after.values != wanted or others != before:
+    else:
+        edited = _edit(text, found, blueprint, place, path)
+        wanted[found.number]["data"][place.key] = blueprint
+    if [value for _node, value in _documents(edited, path)] != wanted:
         raise ZotError(f"{path}: the key {place.key} cannot be set without touching others; write its data as key: | and the text below")
     return edited
 
@@ -92,7 +92,7 @@ def _find(text: str, place: ConfigMap, path: str) -> _Found | None:
     documents = _documents(text, path)
     if not documents and text.strip():
         raise ZotError(f"{path} holds no manifest; give another path, or move that file away")
-    for node, value in documents:
+    for number, (node, value) in enumerate(documents):
         metadata = mapping(value.get("metadata"))
         if value.get("kind") != "ConfigMap" or metadata.get("name") != place.name:
             continue
@@ -101,7 +101,7 @@ def _find(text: str, place: ConfigMap, path: str) -> _Found | None:
         if not isinstance(value.get("data", {}), (dict, type(None))):
             raise ZotError(f"{path}: the data of the ConfigMap {place.name} is no mapping; mend the manifest")
         data = next((item for key, item in t.cast("yaml.MappingNode", node).value if key.value == "data"), None)
-        return _Found(data if isinstance(data, yaml.MappingNode) else None, mapping(value.get("data")))
+        return _Found(number, data if isinstance(data, yaml.MappingNode) else None, mapping(value.get("data")))
     if not all(value.get("kind") and value.get("apiVersion") for _node, value in documents):
         raise ZotError(f"{path} is there and is no manifest; give another path, or move that file away")
     return None

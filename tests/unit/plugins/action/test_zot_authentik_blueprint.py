@@ -213,6 +213,13 @@ def test_a_blueprint_that_was_made_by_hand_is_compared(blueprint):
     assert "AK203" in wrong["msg"]
 
 
+def test_a_blueprint_of_theirs_lets_in_everybody_only_where_that_is_meant(blueprint):
+    blueprint.path.write_text(BLUEOPS[: BLUEOPS.index("  - model: authentik_policies")])
+    given = {"state": "judged", "settings": {**GIVEN, "grants": [{"authenticated": True, "actions": ["read"]}]}}
+    assert "AK304" in codes(blueprint(**given))
+    assert blueprint(**given, bound_groups=[])["ok"]
+
+
 def test_a_whole_configuration_is_the_other_side(blueprint):
     blueprint.path.write_text(BLUEOPS)
     provider = {

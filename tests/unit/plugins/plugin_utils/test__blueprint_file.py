@@ -106,6 +106,20 @@ def test_another_config_map_in_the_file_is_left_alone():
     assert with_blueprint(elsewhere, OURS, PLACE, "x").startswith(elsewhere)
 
 
+@pytest.mark.parametrize("end", ["  mfa.yaml: |+\n    x\n\n\n", "  mfa.yaml: x", "  mfa.yaml: x\n"])
+def test_a_config_map_that_comes_after_others_leaves_their_ends(end):
+    other = (HEAD + end).replace("name: authentik-blueprints", "name: another")
+    text = with_blueprint(other, OURS, PLACE, "x")
+    assert text.startswith(other)
+    assert next(iter(yaml.safe_load_all(text))) == yaml.safe_load(other)
+
+
+def test_of_two_with_the_same_data_one_is_meant():
+    two = HEAD + OLD + (HEAD + OLD).replace("name: authentik-blueprints", "name: another")
+    text = with_blueprint(two, OURS, PLACE, "x")
+    assert [one["data"]["zot.yaml"] == OURS for one in yaml.safe_load_all(text)] == [True, False]
+
+
 def test_where_the_key_is_not_there_is_no_blueprint():
     assert blueprint_in(HEAD + OTHER, PLACE, "x") is None
     assert blueprint_in("", PLACE, "x") is None
@@ -123,6 +137,7 @@ def test_where_the_key_is_not_there_is_no_blueprint():
         (HEAD.replace("\ndata:\n", "\ndata: {}\n"), "has no data to which a key can be added"),
         (HEAD.replace("\ndata:\n", "\n"), "has no data to which a key can be added"),
         (HEAD + f"  zot.yaml: 'a\n\n{CANARY}\n  b'\n" + OTHER, r"without touching others|is no YAML"),
+        ((HEAD + "  a.yaml: |\n    x").replace("name: authentik-blueprints", "name: another"), "without touching others"),
         (HEAD + f"  ? zot.yaml\n  : {CANARY}\n" + OTHER, r"without touching others|is no YAML"),
         (HEAD + "  a.yaml: &a |\n    x\n  zot.yaml: &b |\n    y\n  c.yaml: *b\n", r"without touching others|is no YAML"),
     ],

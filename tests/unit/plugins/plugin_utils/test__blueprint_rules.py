@@ -225,6 +225,10 @@ def test_each_rule_finds_its_case(code, text, path, other):
     assert path in found(text, **other).get(code, [])
 
 
+def test_of_what_authentik_does_not_read_nothing_else_is_told():
+    assert list(found(changed(changed(GOOD, "version: 1", "version: 2"), "client_id: zot", "client_id: x"))) == ["AK101"]
+
+
 def test_each_rule_has_a_case_and_a_line_in_the_page():
     page = (Path(__file__).resolve().parents[4] / "docs/authentik.md").read_text()
     codes = [rule.code for rule in RULES]
