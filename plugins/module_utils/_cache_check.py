@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._pulling import Ctr, Puller, last_words
+from ansible_collections.blumeops.zot.plugins.module_utils._pulling import Puller, last_words
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, Sender
 
 CACHED, BYPASSED, UNKNOWN = "cached", "bypassed", "unknown"
@@ -231,8 +231,8 @@ def _reason(zot: Zot, client: Puller, route: t.Mapping[str, t.Any], judged: tupl
     if outcome == UNKNOWN:
         return "it had the image's content under another name, and asked for nothing; give an image of which it has nothing"
     if outcome == CACHED and not done.rc:
-        # What ctr does says nothing of CRI's own settings; and who only resolves a tag makes it appear too.
-        return faults() if isinstance(client, Ctr) or proof == "appeared" else ""
+        # Who stands in has settings of its own; and who only resolves a tag makes it appear too.
+        return faults() if client.stands_in or proof == "appeared" else ""
     if outcome == CACHED:
         return f"the registry served it, and then the pull failed: {last_words(done)}"
     went = f"the pull failed ({last_words(done)})" if done.rc else "it was pulled past the registry"

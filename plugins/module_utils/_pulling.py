@@ -30,10 +30,14 @@ _COMMANDS = {
 
 
 class Puller(t.Protocol):
-    """One client. ``name`` is the program as people know it; every method raises ZotError where the client cannot be asked."""
+    """One client. ``name`` is the program as people know it; ``stands_in``: others than it pull on such a host, by more settings.
+
+    Every method raises ZotError where the client cannot be asked.
+    """
 
     name: str
     command: list[str]
+    stands_in: bool
 
     def has(self, image: str) -> bool:
         """Whether it has the image, so that a pull would prove nothing."""
@@ -73,6 +77,7 @@ def _containerd(command: list[str], hosts_dir: str, run: Runner) -> Puller:
 
 class _Client:
     name = ""
+    stands_in = False
 
     def __init__(self, command: list[str], run: Runner) -> None:
         self.command, self._run = command, run
@@ -128,6 +133,7 @@ class Ctr(_Client):
     """containerd without CRI. Its namespaces share content: what is in one is not fetched for another."""
 
     name = "ctr"
+    stands_in = True
 
     def __init__(self, command: list[str], hosts_dir: str, run: Runner) -> None:
         super().__init__(command, run)
