@@ -31,7 +31,8 @@ _MIRRORS = ["info", "--format", "{{json .RegistryConfig.Mirrors}}"]
 def fault_of(args: t.Mapping[str, t.Any], command: list[str], route: t.Mapping[str, t.Any], run: Runner) -> str:
     """``args``: the module's. ``command``: how the client is called. Empty where all is as it should be, or nobody can tell."""
     mirror, client = mirror_of(route, args["url"]), args["client"]
-    read = _reader([*command[:-1], "cat"], run) if client == "minikube" else read_file
+    inside = _inside(client, command)
+    read = _reader([*inside, "cat"], run) if inside else read_file
     if client in ("podman", "skopeo"):
         fault = containers_fault(
             _registries_conf(command, "" if client == "skopeo" else os.environ.get("CONTAINERS_REGISTRIES_CONF", "")), mirror
@@ -39,7 +40,7 @@ def fault_of(args: t.Mapping[str, t.Any], command: list[str], route: t.Mapping[s
     elif client == "docker":
         fault = docker_fault(run([*command, *_MIRRORS]).stdout, mirror)
     else:
-        fault = _of_containerd(args, command, mirror, read, run)
+        fault = _of_containerd(args, inside, mirror, read, run)
     return fault or _not_as_made(args["files"], read)
 
 
@@ -52,6 +53,12 @@ def mirror_of(route: t.Mapping[str, t.Any], url: str) -> Mirror:
     # The host that checks may reach it by another address than its client does.
     scheme = where.scheme if where.netloc.lower() == authority else ""
     return Mirror(host, scheme, authority, repository[: -len(path) - 1])
+
+
+def _inside(client: str, command: list[str]) -> list[str]:
+    """What runs a program in a node, where that is no host of its own: C(minikube ssh --), C(docker exec node)."""
+    in_node = client == "minikube" or (client == "containerd" and len(command) > 1 and command[-1] == "crictl")
+    return command[:-1] if in_node else []
 
 
 def read_file(path: str) -> str | None:
@@ -68,11 +75,11 @@ def _reader(cat: list[str], run: Runner) -> Read:
     return read
 
 
-def _of_containerd(args: t.Mapping[str, t.Any], command: list[str], mirror: Mirror, read: Read, run: Runner) -> str:
+def _of_containerd(args: t.Mapping[str, t.Any], inside: list[str], mirror: Mirror, read: Read, run: Runner) -> str:
     client = args["client"]
     if client == "minikube":
         # A node with Docker has crictl too, and no use for containerd's folder.
-        docker = run([*command[:-1], "docker", *_MIRRORS])
+        docker = run([*inside, "docker", *_MIRRORS])
         if not docker.rc and docker.stdout.strip().startswith(("[", "null")):
             return docker_fault(docker.stdout, mirror)
     folder = args["hosts_dir"] or HOSTS_DIRS[client]
@@ -81,7 +88,7 @@ def _of_containerd(args: t.Mapping[str, t.Any], command: list[str], mirror: Mirr
         return f"{fault}; {client} makes it of registries.yaml at its start: was it restarted since?"
     if fault or client != "containerd":
         return fault
-    dump = run(["containerd", "-c", args["config_path"], "config", "dump"])
+    dump = run([*inside, "containerd", "-c", args["config_path"], "config", "dump"])
     return "" if dump.rc else cri_fault(dump.stdout, folder)
 
 

@@ -28,7 +28,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import 
 from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import image_of, registry_of, route, upstreams_of
 from integration.playbook import CHECKOUT, Outcome, Play
 from support.distribution import PROGRAM, Distribution
-from support.modules import run_module
+from support.modules import program, run_module
 from support.oci import HttpClient, read_image
 from support.programs import call
 from support.pullers import Caddy, Client, Containerd, Cri, Ctr, Docker, DockerDaemon, Podman, Resolver, Skopeo
@@ -274,6 +274,19 @@ def test_the_playbook_tells_of_every_client_and_leaves_nothing(bed: Bed, host: H
     assert through == [[client["name"], "yes"] for client in clients if client != caddy]
     assert sum("fetched it and was asked" in line for line in words) == 1
     assert "caddy - is not asked: it pulls nothing by itself, or only for builds" in words
+
+
+def test_the_playbook_reaches_into_nodes(bed: Bed, host: Host, daemon: Containerd, tmp_path: Path) -> None:
+    """Of minikube and kind nothing is here but the way into a node; the node is this machine."""
+    crictl = " ".join(Cri(daemon, golang.build("crictl"), host.hosts_dir).command)
+    minikube = program(tmp_path / "minikube", f'[ "$*" != "${{*#-p home ssh -- sudo crictl }}" ] || exit 9; shift 6; exec {crictl} "$@"')
+    docker = program(tmp_path / "docker", f'[ "$*" != "${{*#exec c1-control-plane crictl }}" ] || exit 9; shift 3; exec {crictl} "$@"')
+    nodes = [
+        {"name": "minikube", "program": str(minikube), "profile": "home", "registry": bed.zot.url},
+        {"name": "kind", "engine": str(docker), "cluster": "c1"},
+    ]
+    done = host.checked(*nodes, cache_check_images=[bed.image()])
+    assert (done.rc, len(re.findall(r"(?:minikube|kind) +yes ", done.stdout))) == (0, 2), done.stdout
 
 
 def test_the_playbook_fails_with_the_reason_of_each_client(bed: Bed, host: Host, daemon: Containerd, tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_a_node_of_minikube_with_containerd(host):
     assert "names the registry without a path" in host.fault("minikube", *MINIKUBE)
 
 
+def test_a_node_of_kind(host):
+    node = ("docker", "exec", "kind-control-plane", "crictl")
+    assert "/etc/containerd/certs.d/docker.io/hosts.toml is not there" in host.fault("containerd", *node)
+    host.programs["docker exec kind-control-plane cat /etc/containerd/certs.d/docker.io/hosts.toml"] = HOSTS
+    assert host.fault("containerd", *node) == ""
+    host.programs["docker exec kind-control-plane containerd -c /c.toml config dump"] = DUMP.format("")
+    assert "names no folder" in host.fault("containerd", *node)
+
+
 REGISTRIES = '[[registry]]\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "registry.test/docker.io"\n'
 
 
