@@ -108,7 +108,7 @@ def questions(clients: list[Client], upstreams: list[Upstream]) -> list[Told]:
         if client.in_nodes:
             places.append(_node_question(client, upstreams))
             continue
-        host["paths"] += [path for path in _paths(client, client.name, upstreams) if path not in host["paths"]]
+        host["paths"] += _paths(client, client.name, upstreams)
         host["units"] += USUAL[client.name].units
         if client.name == "containerd":
             host["programs"].append("containerd")

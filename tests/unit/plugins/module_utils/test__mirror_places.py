@@ -307,6 +307,15 @@ def test_files_go_into_a_container_over_its_stdin(kind):
     assert coded(CANARY) not in log
 
 
+def test_a_file_of_a_container_is_shut_from_its_first_byte(kind):
+    chmod = kind.node("kind-worker") / "bin/chmod"
+    chmod.write_text("#!/bin/sh\nexit 1\n")
+    chmod.chmod(0o755)
+    with pytest.raises(ZotError, match="kind node kind-worker cannot be written to"):
+        kind.place.write("kind-worker", [file("/etc/containerd/x", mode="0644")])
+    assert mode_of(kind.node("kind-worker") / "etc/containerd/x.zot") == "0600"
+
+
 def test_a_cluster_without_nodes_is_named(kind):
     kind.place.options["name"] = "other"
     with pytest.raises(ZotError, match="kind has no nodes of a cluster other"):
