@@ -21,6 +21,7 @@ _CLIENT: dict[str, t.Any] = {
     "config": {"type": "bool"},
     "activate": {"type": "bool"},
     "command": {"type": "list", "elements": "str"},
+    "check_command": {"type": "list", "elements": "str"},
 }
 
 

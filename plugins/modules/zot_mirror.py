@@ -86,6 +86,10 @@ options:
         description: What makes it take what changed, instead of C(systemctl) with its usual unit.
         type: list
         elements: str
+      check_command:
+        description: Not used here. The playbook cache_check, which takes the same list, pulls with it.
+        type: list
+        elements: str
       profile:
         description: The profile of minikube; V(minikube) by default.
         type: str

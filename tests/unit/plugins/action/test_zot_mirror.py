@@ -105,6 +105,10 @@ def test_who_has_to_take_it_is_remembered_until_somebody_says_so(mirror, tmp_pat
     assert not mirror(clients=[client], proxy="https://hub.test")["changed"]
 
 
+def test_what_is_for_the_check_of_the_same_clients_is_let_pass(mirror, tmp_path):
+    assert mirror(clients=[{"name": "podman", "path": str(tmp_path / "x"), "check_command": ["podman", "--remote"]}])["changed"]
+
+
 def test_an_authority_is_written(mirror, tmp_path):
     pem = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
     client = {"name": "podman", "path": str(tmp_path / "50-zot.conf"), "ca_path": str(tmp_path / "certs/ca.crt")}
