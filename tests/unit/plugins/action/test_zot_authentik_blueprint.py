@@ -182,6 +182,10 @@ def test_each_option_of_authentiks_side(blueprint, option, value, piece):
     assert piece in blueprint(**{option: value})["blueprint"]
 
 
+def test_a_client_that_is_named_apart_goes_before(blueprint):
+    assert "client_id: apart" in blueprint(client_id="apart")["blueprint"]
+
+
 def test_everybody_may_be_let_in(blueprint):
     result = blueprint(bound_groups=[])
     assert result["ok"]

@@ -165,6 +165,7 @@ def test_authentiks_own_mapping_of_groups_is_enough_where_it_is_asked_for():
         ({"username_claim": "nick"}, {}, "has authentik say nick"),
         ({"scopes": ("openid", "email")}, {}, "has authentik say preferred_username"),
         ({}, {"retired_groups": ("admins",)}, "admins is named"),
+        ({}, {"retired_groups": ("others",), "bound_groups": ("others",)}, "others is named"),
     ],
 )
 def test_what_authentik_could_not_have_is_an_error(changes, wanted, message):

@@ -118,6 +118,8 @@ def test_of_two_with_the_same_data_one_is_meant():
     two = HEAD + OLD + (HEAD + OLD).replace("name: authentik-blueprints", "name: another")
     text = with_blueprint(two, OURS, PLACE, "x")
     assert [one["data"]["zot.yaml"] == OURS for one in yaml.safe_load_all(text)] == [True, False]
+    text = with_blueprint(two, OURS, ConfigMap("zot.yaml", "another"), "x")
+    assert [one["data"]["zot.yaml"] == OURS for one in yaml.safe_load_all(text)] == [False, True]
 
 
 def test_where_the_key_is_not_there_is_no_blueprint():

@@ -85,6 +85,12 @@ def test_one_with_the_clients_name_is_the_registrys_provider():
     assert read(changed(blueprint(), "client_id: zot", "client_id: x") + other).provider is None
 
 
+def test_the_application_is_that_of_the_provider_whatever_its_slug():
+    other = "  - {model: authentik_core.application, id: other, identifiers: {slug: zot}}\n"
+    assert read(changed(blueprint(), "slug: zot", "slug: registry") + other).application.name == "zot-application"
+    assert read(changed(blueprint(), "!KeyOf zot-provider", "1") + other).application.name == "zot-application"
+
+
 def test_the_claims_are_those_of_the_scopes_that_are_asked_for():
     claims, more = read(blueprint()).claims()
     assert {"sub", "email", "groups", "preferred_username"} <= claims

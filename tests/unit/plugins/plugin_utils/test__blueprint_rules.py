@@ -229,6 +229,30 @@ def test_of_what_authentik_does_not_read_nothing_else_is_told():
     assert list(found(changed(changed(GOOD, "version: 1", "version: 2"), "client_id: zot", "client_id: x"))) == ["AK101"]
 
 
+def test_all_that_keeps_authentik_from_reading_is_told():
+    wrong = changed(changed(GOOD, "version: 1", "version: 2"), "!KeyOf zot-provider", "!KeyOff zot-provider")
+    assert found(wrong) == {"AK101": ["entries[6].attrs.provider", "version"]}
+
+
+def test_a_mapping_of_openid_that_is_missing_is_told_once():
+    assert set(found(changed(GOOD, MANAGED + "openid", MANAGED + "entitlements"))) == {"AK209"}
+
+
+def test_a_policy_without_groups_needs_no_claim_of_them():
+    assert found(GOOD, swapped(groups_claim="roles", groups=())) == {}
+
+
+def test_who_is_in_all_of_one_group_is_in_it():
+    text = changed(blueprint(bound_groups=("admins",)), "policy_engine_mode: any", "policy_engine_mode: all")
+    assert "AK305" not in found(text)
+
+
+def test_a_field_is_gone_from_the_release_on_that_dropped_it():
+    text = changed(GOOD, "      name: admins\n", "      name: admins\n      parent: x\n")
+    assert "AK106" in found(text, release=Authentik.of("2025.12"))
+    assert "AK106" not in found(text, release=Authentik.of("2025.10"))
+
+
 def test_each_rule_has_a_case_and_a_line_in_the_page():
     page = (Path(__file__).resolve().parents[4] / "docs/authentik.md").read_text()
     codes = [rule.code for rule in RULES]
