@@ -85,7 +85,7 @@ class _Client:
     def ask(self, *words: str) -> str:
         done = self._run([*self.command, *words])
         if done.rc:
-            raise ZotError(f"{self.name} cannot be asked what it has: {last_words(done)}; nothing was pulled")
+            raise ZotError(f"{self.name} cannot be asked what it has: {last_words(done)}")
         return done.stdout
 
     def _do(self, *words: str) -> str:
@@ -109,7 +109,7 @@ class Crictl(_Client):
         try:
             listed = mapping(json.loads(self.ask("images", "-o", "json"))).get("images")
         except ValueError:
-            raise ZotError("crictl does not list images as JSON; nothing was pulled") from None
+            raise ZotError("crictl does not list images as JSON") from None
         return [mapping(one) for one in listed or []]
 
     def has(self, image: str) -> bool:
@@ -204,7 +204,7 @@ class Docker(_Client):
         # A list would have docker.io's names without their host.
         done = self._run([*self.command, "image", "inspect", "--format", "{{.Id}}", image])
         if done.rc and "no such image" not in done.stderr.lower():
-            raise ZotError(f"{self.name} cannot be asked what it has: {last_words(done)}; nothing was pulled")
+            raise ZotError(f"{self.name} cannot be asked what it has: {last_words(done)}")
         return not done.rc
 
     def pull(self, image: str, timeout: float) -> Completed:

@@ -332,6 +332,21 @@ def test_an_authority_of_its_own_and_a_login(guarded: Bed, name: str, tmp_path: 
         assert PASSWORD not in json.dumps([told, stranger, trustless])
 
 
+def test_docker_by_a_proxy_that_has_the_login(guarded: Bed, daemon: Containerd, tmp_path: Path) -> None:
+    port = free_port()
+    proxy = f"http://127.0.0.1:{port}"
+    site = guarded.made("caddy", tmp_path / "site", proxy=proxy)
+    settings = tmp_path / "daemon.json"
+    settings.write_text(json.dumps({"registry-mirrors": [proxy]}))
+    with (
+        tempfile.TemporaryDirectory(prefix="zot-d-") as folder,
+        Caddy(tmp_path / "caddy", golang.build("caddy"), site.read_text(), port),
+        DockerDaemon(Path(folder), daemon, settings) as running,
+    ):
+        told = guarded.check(Docker(running), guarded.image())
+        assert (told["cached"], told["proof"]) == (True, "fetched"), told["msg"]
+
+
 def with_login(bed: Bed, name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     """podman and skopeo keep logins in a file of their own, and authorities in folders named by the registry."""
     authority = registry_of(bed.registry).authority

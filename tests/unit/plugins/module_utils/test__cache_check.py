@@ -242,6 +242,10 @@ def test_a_pull_that_fails_says_what_the_client_said():
     assert error.facts["cached"] is False
 
 
+def test_a_pull_that_fails_is_no_matter_of_content_that_was_there():
+    assert failed(Registry(), Client(says="no such host", had=True)).facts["cached"] is False
+
+
 def test_content_that_was_there_is_no_bypass():
     error = failed(Registry(), Client(had=True))
     assert "it had the image's content under another name" in error.message

@@ -105,9 +105,8 @@ def test_images_without_a_name(tags):
 @pytest.mark.parametrize(("answer", "said"), [(FAILED, "it is broken"), ("no JSON", "does not list images as JSON")])
 def test_a_node_that_does_not_tell(answer, said):
     client = client_of("k3s", Programs({"k3s crictl images -o json": answer}))
-    with pytest.raises(ZotError, match=said) as caught:
+    with pytest.raises(ZotError, match=said):
         client.has(IMAGE)
-    assert "nothing was pulled" in caught.value.message
 
 
 # ---- ctr
