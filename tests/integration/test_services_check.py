@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import typing as t
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -255,3 +256,25 @@ def test_no_secret_is_told_or_seen(given: House) -> None:
     for secret in (CANARY, given.key):
         for form in forms(secret, USER):
             assert form not in told
+
+
+def test_linux_hosts_are_looked_at_where_the_role_puts_things_there(given: House) -> None:
+    """Nothing runs on them: what is told is where it was looked for."""
+    grants = [{"anonymous": True, "actions": ["read"]}]
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "zot_grants": grants, "zot_port": free_port()}
+    folder = given.folder / "linux"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{")
+    given.hosts = {
+        "system": {**local, "zot_config_dir": str(folder)},
+        "person": {**local, "zot_service_manager": "systemd_user", "zot_home": str(folder / "home")},
+    }
+    report = given("--json").report["hosts"]
+    told = {name: {line["check"]: line["text"] for line in lines} for name, lines in report.items()}
+    assert told["person"]["drift"].startswith("config.json is missing")
+    assert told["person"]["ready"].startswith("zot runs no process; ")
+    if os.geteuid() == 0:
+        assert told["system"]["host"] == "root, systemd"
+        assert f"{folder}/config.json cannot be read as JSON" in told["system"]["drift"]
+    else:
+        assert "needs root" in told["system"]["host"]

@@ -198,7 +198,17 @@ def test_a_release_that_zot_does_not_tell_was_asked_of_its_binary():
 
 @pytest.mark.parametrize(
     ("left", "life", "level"),
-    [(60, 90, GREEN), (22, 90, GREEN), (20.9, 90, AMBER), (4.6, 90, AMBER), (4.4, 90, RED), (3, 6, GREEN), (1.4, 6, AMBER), (0.2, 6, RED)],
+    [
+        (60, 90, GREEN),
+        (22, 90, GREEN),
+        (100, 3650, GREEN),
+        (20.9, 90, AMBER),
+        (4.6, 90, AMBER),
+        (4.4, 90, RED),
+        (3, 6, GREEN),
+        (1.4, 6, AMBER),
+        (0.2, 6, RED),
+    ],
 )
 def test_a_certificate_is_judged_by_days_and_by_its_share_of_its_life(left, life, level):
     line = told(**part("certificate", left=left * DAY, life=life * DAY))["certificate"]
