@@ -77,6 +77,12 @@ def test_identities_whose_password_is_known_are_asked_as(action):
     assert json.loads(asked(action, settings=settings, identities=[lost])["identities"]) == [["", ""]]
 
 
+def test_of_many_kinds_of_repositories_not_all_are_asked(action):
+    grants = [{"users": ["ci"], "actions": ["read"], "repositories": [f"team{number:03}/**"]} for number in range(60)]
+    call = asked(action, settings={**SETTINGS_OF, "grants": grants, "local_users": ["ci"]}, identities=[{"name": "ci", "password": "x"}])
+    assert {action: len(names) for action, names in call["questions"].items()} == {"read": 25, "create": 25, "delete": 25}
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -199,11 +205,11 @@ def test_a_variable_that_is_not_there_or_not_right_is_told(in_variable):
 @pytest.mark.parametrize(
     ("answer", "level", "words"),
     [
-        ({"late": 10}, "red", "no answer within 10 s"),
+        ({"late": 10}, "amber", "the questions were not all answered within 10 s"),
         ({"error": "no zot is ready at http://x"}, "red", "no zot is ready at http://x"),
     ],
 )
-def test_a_probe_without_answers_is_red(in_variable, answer, level, words):
+def test_a_probe_without_answers_is_told(in_variable, answer, level, words):
     told, _sent, _filled = in_variable(seen={**SEEN, "access": answer})
     assert (levels(told)["access"], text(told, "access")) == (level, words)
 
