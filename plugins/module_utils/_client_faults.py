@@ -84,7 +84,7 @@ def _of_containerd(args: t.Mapping[str, t.Any], inside: list[str], mirror: Mirro
             return docker_fault(docker.stdout, mirror)
     folder = args["hosts_dir"] or HOSTS_DIRS[client]
     fault = hosts_fault(folder, mirror, read)
-    if fault and client in ("k3s", "rke2") and read(f"/etc/rancher/{client}/registries.yaml") is not None:
+    if fault and read(f"/etc/rancher/{client}/registries.yaml") is not None:
         return f"{fault}; {client} makes it of registries.yaml at its start: was it restarted since?"
     if fault or client != "containerd":
         return fault

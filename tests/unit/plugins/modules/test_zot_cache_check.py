@@ -74,13 +74,20 @@ def test_check_mode_pulls_nothing_and_asks_for_no_manifest(task):
     assert list(task.scratch.iterdir()) == []
 
 
-def test_an_image_that_goes_past_the_registry(task):
+def test_an_image_that_goes_past_the_registry(task, monkeypatch):
     task.pulls = lambda: None
+    monkeypatch.setattr(zot_cache_check, "fault_of", lambda args, command, route, _run: f"{args['client']} {command} {route['image']}")
     told = task(files=[{"path": "/nowhere/registries.conf", "content": CANARY, "mode": "0600"}])
     assert (told["failed"], told["cached"], told["proof"], told["left"]) == (True, False, "", "")
-    assert told["msg"].startswith(f"{IMAGE} on skopeo: it was pulled past the registry: ")
-    assert told["reason"] in told["msg"]
+    assert told["reason"] == f"it was pulled past the registry: skopeo ['skopeo'] {IMAGE}"
+    assert told["msg"] == f"{IMAGE} on skopeo: {told['reason']}"
     assert list(task.scratch.iterdir()) == []
+
+
+def test_what_a_file_should_hold_is_never_told(task, monkeypatch):
+    task.pulls = lambda: None
+    monkeypatch.setattr(zot_cache_check, "fault_of", lambda args, *_more: args["files"][0]["content"])
+    assert CANARY not in json.dumps(task(files=[{"path": "/nowhere/registries.conf", "content": CANARY}]))
 
 
 def test_what_nobody_can_tell_is_a_failure(task):
