@@ -127,8 +127,8 @@ RETURN = r"""
 answers:
   description:
     - For each place the answers of its nodes; a host is its only one. C(files) are content and mode by path, C(active) the units that are,
-      C(said) what programs say, C(dockerds) the arguments of each Docker daemon that runs. Of minikube also C(runtime), C(folder) and what is
-      C(kept) in it.
+      C(said) what programs say, C(dockerds) the arguments of each Docker daemon that runs.
+    - Of minikube also C(runtime), C(folder), and what is C(kept) in it.
   returned: O(state=looked)
   type: list
   elements: list
