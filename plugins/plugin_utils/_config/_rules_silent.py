@@ -384,16 +384,13 @@ def empty_pattern(case: Case) -> Hits:
         yield 'http.accessControl.repositories[""]', ""
 
 
-_TOKENS = "http: {auth: {bearer: {realm: a, service: b, cert: /c}}, accessControl: {repositories: {'**': {%s}}}}"
-
-
 @rule(
     "ZOT372",
     WARNING,
     "with bearer tokens nobody gets in without one: what anonymousPolicy allows, nobody may",
     "Leave bearer out where nodes pull without a login, such as from a cache.",
-    fires=_TOKENS % "anonymousPolicy: [read]",
-    passes=_TOKENS % "defaultPolicy: [read]",
+    fires="http: {auth: {bearer: {realm: a, service: b, cert: /c}}, accessControl: {repositories: {'**': {anonymousPolicy: [read]}}}}",
+    passes=_access("repositories: {'**': {anonymousPolicy: [read]}}"),
 )
 def anonymous_beside_bearer(case: Case) -> Hits:
     if bearer_enabled(case.get("http.auth.bearer", {})):

@@ -186,7 +186,7 @@ def stranger(path: Path, release: Number) -> Problem | None:
     node = tree()
     parts = "::".join(map(str, path)).split("::")
     for depth, part in enumerate(parts, 1):
-        if node.kind or node.item:
+        if node.kind:
             return None
         child = node.child(part)
         if child is None or child.since > release:
