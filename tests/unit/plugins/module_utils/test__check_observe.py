@@ -143,3 +143,7 @@ def test_what_fails_or_is_late_takes_nothing_from_the_others():
     never.set()
     expected = {"late": {"late": 0.2}, "fails": {"error": "it is locked"}, "fine": 7}
     assert answers == {**expected, "crashes": {"error": "ValueError while it was asked"}}
+
+
+def test_nobody_waits_for_who_is_late_at_the_end_of_the_module():
+    assert together({"kind": lambda: threading.current_thread().daemon}, 30) == {"kind": True}
