@@ -260,7 +260,9 @@ def test_moments_of_the_key_are_told_and_not_ages() -> None:
 
 
 def test_a_key_without_an_end_has_none() -> None:
-    assert "zot_ci_key_expires_timestamp_seconds" not in told_of_key({"key": {**KEY, "expires": None}, "waiting": []})
+    told = told_of_key({"key": {**KEY, "expires": None}, "waiting": []})
+    assert len(told) == 3
+    assert not [name for name in told if "expires" in name]
 
 
 def test_a_check_knows_no_moments_of_a_key_that_is_not_made() -> None:
@@ -399,16 +401,20 @@ def test_a_zot_that_hangs_replaces_what_was_told_before(registry, tmp_path: Path
 
 @needs_curl
 def test_upstreams_are_asked_where_zot_asks_them(registry, tmp_path: Path) -> None:
-    upstreams = [{"name": "a", "url": registry({"/v2/": 401}).url}, {"name": "b", "url": registry({"/v2/": 429}).url + "/"}]
+    upstreams = [{"name": "a", "url": registry({"/v2/": 401}).url + "/"}, {"name": "b", "url": registry({"/v2/": 429}).url}]
     told = run(tmp_path / "text", url=closed(), upstreams=[*upstreams, {"name": "c", "url": closed()}])
     assert {name: told[name] for name in told if "upstream" in name} == {
         'zot_upstream_up{upstream="a"}': "1",
         'zot_upstream_up{upstream="b"}': "0",
         'zot_upstream_up{upstream="c"}': "0",
     }
-    text = rendered("zot-metrics.sh", zot_monitoring_upstreams=[{"name": "docker.io"}, {"name": "ghcr.io", "url": ""}])
+    text = rendered(
+        "zot-metrics.sh",
+        zot_monitoring_upstreams=[{"name": "docker.io"}, {"name": "ghcr.io", "url": ""}, {"name": "q", "url": "https://quay.io/"}],
+    )
     assert "upstream=https://registry-1.docker.io\n" in text
     assert "upstream=https://ghcr.io\n" in text
+    assert "upstream=https://quay.io\n" in text
 
 
 @needs_curl

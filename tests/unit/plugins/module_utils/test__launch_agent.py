@@ -83,6 +83,11 @@ def test_a_job_that_ends_is_loaded_and_left_alone(agent):
     assert agent(state="loaded", program_arguments=OTHER)["actions"] == ["bootout", "write", "bootstrap"]
 
 
+def test_a_job_that_is_not_due_is_not_started(agent):
+    result = agent(state="loaded", definition={"ProgramArguments": ENDING, "StartInterval": 3600})
+    assert (result["actions"], agent.calls("kickstart"), agent.job()["runs"]) == (["write", "bootstrap"], [], 0)
+
+
 def test_a_job_that_is_refused_is_rolled_back(agent, sim):
     agent(state="loaded", program_arguments=ENDING)
     sim.sim("fail", "bootstrap", "134", "1", "Bootstrap failed: 134: Service cannot load in requested session")
