@@ -76,8 +76,8 @@ options:
   here:
     description:
       - What is asked on the controller, at the same time. Without O(declared) and O(declared_in) nothing is asked of the host.
-      - The key is taken from its store, and the registry is asked whether it takes it and how old it is. zot notes that as a use of the key.
-        It is amber once M(blumeops.zot.zot_rotating_key) should have replaced it, and red when there is none, or it is refused.
+      - The key is taken from its store, and the registry is asked whether it takes it and how old it is. zot notes that as a use of
+        the key. It is amber once M(blumeops.zot.zot_rotating_key) should have replaced it, and red when there is none, or it is refused.
     type: dict
     suboptions:
       key:
@@ -221,7 +221,8 @@ lines:
   elements: dict
   contains:
     check:
-      description: C(host), C(ready), C(release), C(access), C(external), C(certificate), C(upstreams), C(cache), C(disk), C(drift) or C(oidc).
+      description:
+        - C(host), C(ready), C(release), C(access), C(external), C(certificate), C(upstreams), C(cache), C(disk), C(drift) or C(oidc).
       type: str
     level:
       description: V(green), V(amber), V(red), or V(grey) for what does not apply or was not asked, as RV(lines[].text) says.
