@@ -174,6 +174,9 @@ def _registry(upstream: dict[str, t.Any], release: Release) -> dict[str, t.Any]:
         "content": [{"prefix": "**", "destination": f"/{upstream['name']}"}],
         "onDemand": True,
         "tlsVerify": True,
+        # Left to itself zot waits longer and longer for an upstream that is down, up to 30 s for each tag, though it has the image.
+        "maxRetries": 3,
+        "retryDelay": "500ms",
     }
     if release.takes("extensions.sync.registries[].preserveDigest"):
         registry["preserveDigest"] = True

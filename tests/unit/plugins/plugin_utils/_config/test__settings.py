@@ -281,6 +281,8 @@ def test_an_upstream_is_cached_on_demand_under_its_own_name():
                 "content": [{"prefix": "**", "destination": f"/{name}"}],
                 "onDemand": True,
                 "tlsVerify": True,
+                "maxRetries": 3,
+                "retryDelay": "500ms",
                 "preserveDigest": True,
             }
             for name, url in (("quay.io", "https://quay.io"), ("hub", "http://hub.test:5000"))
