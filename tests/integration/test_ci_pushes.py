@@ -25,6 +25,7 @@ from support.modules import program
 from support.oci import HttpClient, Image, Skopeo, make_image
 from support.oidc import create_api_key, mock_provider
 from support.processes import forms
+from support.programs import absent, skip
 from support.workflow import EXAMPLES, Done, Runner, Tree, example
 from support.zot_binary import Serving, real_zot, serving, standin_zot, write_htpasswd
 from testbed import dagger_sdk, golang
@@ -36,12 +37,6 @@ NIX_BUILD = 'test "$*" = "--attr image" && ln -sfn "$BUILT" result'
 PUSH, NIX, DAGGER = "push.yaml", "push-nix.yaml", "push-dagger.yaml"
 CHECKOUT = EXAMPLES.parents[1]
 WORKFLOWS = sorted(path.name for path in EXAMPLES.glob("*.yaml") if "jobs" in example(path.name))
-
-
-def lacking(reason: str) -> t.NoReturn:
-    if os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
-        pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 # --- a registry, and a host whose runner takes jobs
@@ -86,8 +81,9 @@ def registry(binary: Path, tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture(scope="module")
 def skopeo() -> Skopeo:
-    found = shutil.which("skopeo")
-    return Skopeo(found) if found else lacking("not installed: skopeo (.ci/install-debian)")
+    if reason := absent("skopeo"):
+        skip(reason)
+    return Skopeo(str(shutil.which("skopeo")))
 
 
 class House:
@@ -411,13 +407,14 @@ class Engine:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return Engine(dagger_sdk.find() or lacking(dagger_sdk.NO_SDK), tmp_path)
+    return Engine(dagger_sdk.find() or pytest.skip(dagger_sdk.NO_SDK), tmp_path)
 
 
 EMPTY = '{ secret(uri: "env:ZOT_CI_API_KEY") { plaintext: plaintext } }'
 LOGIN = 'withRegistryAuth: withRegistryAuth( address: "registry.test" username: "zot-ci" secret: "secret-1" )'
 
 
+@pytest.mark.built
 def test_the_module_asks_for_the_image_and_then_publishes_it_with_a_secret(engine: Engine) -> None:
     done = engine()
     assert done.returncode == 0, done.stderr
@@ -428,6 +425,7 @@ def test_the_module_asks_for_the_image_and_then_publishes_it_with_a_secret(engin
     assert "zak_canary" not in engine.log.read_text() + done.stdout + done.stderr
 
 
+@pytest.mark.built
 def test_the_module_builds_nothing_where_the_image_is(engine: Engine) -> None:
     done = engine(there="1")
     assert (done.returncode, done.stdout.startswith(f"{engine.image}@sha256:")) == (0, True), done.stderr
@@ -435,6 +433,7 @@ def test_the_module_builds_nothing_where_the_image_is(engine: Engine) -> None:
     assert len(engine.queries) == 2
 
 
+@pytest.mark.built
 def test_the_module_refuses_an_empty_key_before_anything_is_built(engine: Engine) -> None:
     done = engine(key="")
     assert (done.returncode, engine.queries) == (1, [EMPTY])
@@ -463,9 +462,10 @@ def test_the_role_makes_a_registry_for_jobs_without_keys(mac: Mac, real_zot: Pat
 # --- the files
 
 
+@pytest.mark.built
 def test_a_real_linter_has_nothing_against_the_workflows(tmp_path: Path) -> None:
     """It looks for workflows where GitHub has them, and knows no labels but GitHub's."""
-    linter = golang.find("actionlint") or lacking(golang.absent("actionlint"))
+    linter = golang.find("actionlint") or pytest.skip(golang.absent("actionlint"))
     files = tmp_path / ".github" / "workflows"
     files.mkdir(parents=True)
     for name in WORKFLOWS:

@@ -4,12 +4,29 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import typing as t
 from abc import abstractmethod
 from pathlib import Path
 
+import pytest
+
 from support.waiting import until
+
+
+def absent(*names: str) -> str:
+    """Which of Debian's programs are missing, in words; empty if none is. Administrators' programs are not on every user's PATH."""
+    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+    lacking = [name for name in names if not shutil.which(name, path=path)]
+    return f"not installed: {', '.join(lacking)} (.ci/install-debian)" if lacking else ""
+
+
+def skip(reason: str) -> t.NoReturn:
+    """For what a machine for these tests has to have: with ZOT_REQUIRE_SYSTEM=1 the test fails."""
+    if os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
+        pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 class Background:

@@ -7,7 +7,6 @@ Needs no root. The zot is a real one where there is one, else the stand-in: the 
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import typing as t
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._access._grants impor
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._matrix import Where, Who, matrix
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._loader import flatten, normal
 from support.oci import HttpClient, Image, Skopeo, make_image
+from support.programs import absent, skip
 from support.zot_binary import Serving, real_zot, release_of, serving, standin_zot, write_htpasswd
 
 if t.TYPE_CHECKING:
@@ -148,12 +148,9 @@ class Registry:
 
 @pytest.fixture(scope="module")
 def skopeo() -> Skopeo:
-    if program := shutil.which("skopeo"):
-        return Skopeo(program)
-    reason = "not installed: skopeo (.ci/install-debian)"
-    if os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
-        pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but {reason}", pytrace=False)
-    pytest.skip(reason)
+    if reason := absent("skopeo"):
+        skip(reason)
+    return Skopeo(str(shutil.which("skopeo")))
 
 
 @pytest.fixture(scope="module", params=[real_zot()], ids=lambda real: "real" if real else "standin")

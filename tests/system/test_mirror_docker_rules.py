@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import typing as t
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from integration.playbook import Play
-from support.programs import call
+from support.programs import absent, call, skip
 from support.pullers import Containerd, Docker, DockerDaemon
 
 HUB = "https://hub.example"
@@ -22,12 +21,8 @@ HUB = "https://hub.example"
 
 @pytest.fixture(scope="module")
 def containerd() -> t.Iterator[Containerd]:
-    missing = [name for name in ("dockerd", "docker", "containerd") if not shutil.which(name, path="/usr/sbin:/usr/bin")]
-    reason = f"not installed: {', '.join(missing)} (.ci/install-debian)" if missing else "needs root" if os.geteuid() else ""
-    if reason and os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
-        pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but {reason}", pytrace=False)
-    if reason:
-        pytest.skip(reason)
+    if reason := "needs root" if os.geteuid() else absent("dockerd", "docker", "containerd"):
+        skip(reason)
     # The path of a socket is short.
     with tempfile.TemporaryDirectory(prefix="zot-") as folder, Containerd(Path(folder), None) as daemon:
         yield daemon

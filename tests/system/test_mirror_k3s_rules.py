@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import json
 import typing as t
-from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import files
-from support.built import built
 from support.programs import call
 from testbed import golang
 
-SOURCE = Path(golang.__file__).with_name("registries") / "main.go"
 URL = "https://registry.test:5000"
 CANARY = 'canary": #\\ö'
 
@@ -24,7 +21,7 @@ Reader = t.Callable[[str], t.Any]
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     """What k3s makes of a text; where it cannot read it, what it says."""
-    program = built("registries", golang.Program("v0.7.1", source=SOURCE, module="github.com/rancher/wharfie"))
+    program = golang.find("registries") or pytest.skip(golang.absent("registries"))
     path = tmp_path_factory.mktemp("k3s") / "registries.yaml"
 
     def ask(text: str) -> t.Any:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 import sys
 import tempfile
 import typing as t
@@ -16,7 +14,7 @@ import pytest
 import yaml
 from integration.playbook import Play
 from support.oci import HttpClient, make_image
-from support.programs import call
+from support.programs import absent, call, skip
 from support.zot_binary import Serving, serving, write_htpasswd
 
 THEIRS, OURS = ("pusher", "pw of pusher"), ("node", "pw of node")
@@ -26,11 +24,8 @@ IMAGE = "docker.io/library/app:1"
 @pytest.fixture
 def zot(real_zot: Path, tmp_path: Path) -> t.Iterator[Serving]:
     """Of the cache only one of its two users may read."""
-    missing = [name for name in ("podman", "skopeo") if not shutil.which(name)]
-    if missing and os.environ.get("ZOT_REQUIRE_SYSTEM") == "1":
-        pytest.fail(f"ZOT_REQUIRE_SYSTEM=1, but not installed: {', '.join(missing)}", pytrace=False)
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (.ci/install-debian)")
+    if reason := absent("podman", "skopeo"):
+        skip(reason)
     htpasswd = write_htpasswd(tmp_path / "htpasswd", dict([THEIRS, OURS]))
     policies = {
         "**": {"policies": [{"users": ["node"], "actions": ["read", "create"]}]},

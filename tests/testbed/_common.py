@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
+from support.programs import absent
 from support.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -39,13 +40,7 @@ def missing(programs: Iterable[str]) -> str:
     """Why these hosts cannot be had here, in words for a skipped test; empty if they can."""
     if os.geteuid() != 0:
         return "needs root"
-    absent = []
-    for program in programs:
-        try:
-            sbin(program)
-        except BedError:
-            absent.append(program)
-    return f"not installed: {', '.join(absent)} (.ci/install-debian)" if absent else ""
+    return absent(*programs)
 
 
 def check(argv: Sequence[str | Path], **options: t.Any) -> str:

@@ -24,7 +24,8 @@ from pathlib import Path
 from testbed import _common
 from testbed._common import BedError
 
-_RESOLVER = Path(__file__).with_name("resolver") / "main.go"
+_HERE = Path(__file__).parent
+_RESOLVER = _HERE / "resolver" / "main.go"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ PROGRAMS = {
     "actionlint": Program("v1.7.12", "github.com/rhysd/actionlint/cmd/actionlint"),
     "caddy": Program("v2.11.9", "github.com/caddyserver/caddy/v2/cmd/caddy"),
     "crictl": Program("v1.34.0", "sigs.k8s.io/cri-tools/cmd/crictl"),
+    "kind": Program("v0.33.0", "sigs.k8s.io/kind"),
+    # k3s's own reading of registries.yaml.
+    "registries": Program("v0.7.1", source=_HERE / "registries" / "main.go", module="github.com/rancher/wharfie"),
     # containerd's own reading of hosts.toml, and its requests, without its daemon.
     "resolver-1.7": Program("v1.7.35", source=_RESOLVER, module="github.com/containerd/containerd"),
     "resolver-2": Program("v2.4.2", source=_RESOLVER, module="github.com/containerd/containerd/v2"),
@@ -105,7 +109,7 @@ def _build(name: str, target: Path) -> None:
 
 def _build_ours(name: str, program: Program, building: Path, environment: dict[str, str]) -> None:
     text = program.source.read_text(encoding="utf-8") if program.source else ""
-    if not program.module.endswith("/v2"):
+    if program.module == "github.com/containerd/containerd":
         text = text.replace("containerd/v2/core/", "containerd/")  # where its packages lay before
     (building / "main.go").write_text(text, encoding="utf-8")
     (building / "bin").mkdir()
