@@ -115,7 +115,7 @@ class ActionModule(ZotAction):
             numbers |= set(second["refused"])
         found = compare(document, askers, answers, min(release.number, NEWEST))
         refused = [askers[number] for number in sorted(numbers)]
-        result = {"changed": False, "url": url, "release": first["release"], "asked": len(answers), **found, "skipped": skipped + unstored}
+        result = {"changed": False, "url": url, "release": first["release"], "asked": len(answers), **found, "unasked": skipped + unstored}
         told = {**result, "refused": [asker.label for asker in refused], **_outcome(result, refused, release, args["fail"])}
         if told["failed"]:
             del told["answers"]  # Ansible shows people the whole result of a failure
@@ -220,7 +220,7 @@ def _candidates(document: Document, stored: list[str], witnesses: list[str], own
     wanted += [(name, [name] if name in stored else []) for name in own if name not in witnesses]
     reason = "only a tag that is there can be updated, and no such repository is stored, or nobody who was asked sees it"
     skipped = [{"repository": name, "action": "update", "reason": reason} for name, found in wanted if not found]
-    return [list(found) for found in dict.fromkeys(tuple(found) for _, found in wanted if found)], skipped
+    return [list(found) for found in dict.fromkeys(tuple(found) for _unused, found in wanted if found)], skipped
 
 
 # ---- what is said
@@ -229,7 +229,7 @@ def _candidates(document: Document, stored: list[str], witnesses: list[str], own
 def _nothing_asked(reason: str) -> dict[str, t.Any]:
     """No failure: the configuration may be right, and is not one that can be asked for."""
     empty: dict[str, t.Any] = {key: [] for key in ("answers", "wrong", "unsure", "untold", "refused")}
-    more = {"changed": False, "failed": False, "asked": 0, "skipped": _everything_skipped(reason)}
+    more = {"changed": False, "failed": False, "asked": 0, "unasked": _everything_skipped(reason)}
     return {**empty, **more, "msg": f"nothing was asked: {reason}", "warnings": [f"zot was not asked who may do what: {reason}"]}
 
 
@@ -270,7 +270,7 @@ def _outcome(result: dict[str, t.Any], refused: list[Asker], release: Release, f
 
 def _summary(result: dict[str, t.Any]) -> str:
     text = f"zot at {result['url']} answers {result['asked']} questions as its configuration says"
-    for key, words in (("unsure", "of them up to chance or conditions"), ("skipped", "not asked")):
+    for key, words in (("unsure", "of them up to chance or conditions"), ("unasked", "not asked")):
         text += f", {len(result[key])} {words}" if result[key] else ""
     return text
 

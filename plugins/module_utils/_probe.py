@@ -161,7 +161,7 @@ class Line:
     def ask(self, method: str, path: str, headers: t.Mapping[str, str] | None = None) -> Response:
         answer = Response(0, reason="nothing was asked")
         # A second time, where the first connection had served before: zot closes those that were idle.
-        for _ in range(2 if self._connection else 1):
+        for _unused in range(2 if self._connection else 1):
             answer = self._ask(method, path, headers or {})
             if answer.status:
                 break
@@ -331,7 +331,7 @@ def _ask_all(
     """In their order; each thread keeps a connection of its own and takes every so-manieth question."""
     from concurrent.futures import ThreadPoolExecutor
 
-    lines = [line, *(Line(target) for _ in range((_THREADS_IF_DELAYED if target.fail_delay else _THREADS) - 1))]
+    lines = [line, *(Line(target) for _unused in range((_THREADS_IF_DELAYED if target.fail_delay else _THREADS) - 1))]
     gone = threading.Event()
 
     def answered(number: int) -> list[tuple[Question, Response]]:

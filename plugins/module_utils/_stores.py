@@ -218,7 +218,7 @@ class File:
             mode = os.fstat(folder).st_mode
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
                 raise StoreError("unsafe", f"everybody may write to the folder {path.parent}: chmod o-w it, or give another path")
-            for _ in range(_LOCK_ATTEMPTS):
+            for _unused in range(_LOCK_ATTEMPTS):
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break

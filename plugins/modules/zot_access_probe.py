@@ -142,7 +142,7 @@ unsure:
   returned: success, and when an answer differs
   type: list
   elements: dict
-skipped:
+unasked:
   description: What was not asked, with C(repository), C(action) and C(reason).
   returned: success, and when an answer differs
   type: list

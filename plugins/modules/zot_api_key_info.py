@@ -42,12 +42,12 @@ EXAMPLES = r"""
 - name: It is about to expire
   ansible.builtin.fail:
     msg: "{{ item.uuid }} expires in {{ item.expires_in_days }} days"
-  loop: "{{ ci['keys'] }}"
+  loop: "{{ ci.api_keys }}"
   when: item.expires_in_days is not none and item.expires_in_days < 14
 """
 
 RETURN = r"""
-keys:
+api_keys:
   description: The keys, the oldest first.
   returned: success
   type: list
@@ -108,7 +108,7 @@ def main() -> None:
         module.fail_json(msg=error.message, **error.facts)
     now = client.now or datetime.now(timezone.utc)
     wanted = [key for key in keys if args["label"] is None or key.label == args["label"]]
-    module.exit_json(changed=False, keys=[shown(key, now) for key in wanted], now=text_of(now))
+    module.exit_json(changed=False, api_keys=[shown(key, now) for key in wanted], now=text_of(now))
 
 
 if __name__ == "__main__":

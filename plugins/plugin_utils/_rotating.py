@@ -193,7 +193,7 @@ def _take(step: Step, seen: Observed, login: str) -> Run:
         return True
     now = yield Call("now")
     if isinstance(step, rotation.Adopt):
-        return (yield from _edit(kept, rotation.adopted(kept, next(key for key in seen.keys if key.uuid == step.uuid), now)))
+        return (yield from _edit(kept, rotation.adopted(kept, {key.uuid: key for key in seen.keys}[step.uuid], now)))
     if isinstance(step, rotation.Promote):
         return (yield from _edit(kept, rotation.promoted(kept, now)))
     if isinstance(step, rotation.Drop):

@@ -323,9 +323,14 @@ def minted(kept: Kept, secret: str, key: ApiKey) -> Kept:
     return replace(kept, next=Held(secret, key.uuid, key.label, key.created, key.expires))
 
 
+def _kept(held: Held | None) -> Held:
+    if held is None:
+        raise ValueError("the plan takes no such step without that key")
+    return held
+
+
 def adopted(kept: Kept, key: ApiKey, now: datetime) -> Kept:
-    assert kept.current  # noqa: S101 - plan says so
-    return replace(kept, current=Held(kept.current.secret, key.uuid, key.label, key.created, key.expires, since=now))
+    return replace(kept, current=Held(_kept(kept.current).secret, key.uuid, key.label, key.created, key.expires, since=now))
 
 
 def dropped(kept: Kept) -> Kept:
@@ -333,9 +338,8 @@ def dropped(kept: Kept) -> Kept:
 
 
 def promoted(kept: Kept, now: datetime) -> Kept:
-    assert kept.next  # noqa: S101 - plan says so
     old = (replace(kept.current, until=now),) if kept.current else ()
-    return Kept(replace(kept.next, since=now), None, (*kept.previous, *old))
+    return Kept(replace(_kept(kept.next), since=now), None, (*kept.previous, *old))
 
 
 def forgotten(kept: Kept, gone: t.Container[Held]) -> Kept:
@@ -356,7 +360,7 @@ def foreseen(seen: Observed, step: Step, policy: Policy) -> Observed:
     if isinstance(step, Prove):
         return replace(seen, proved=step.uuid)
     if isinstance(step, Promote):
-        return replace(seen, kept=promoted(kept, ours), since=tuple(None for _ in seen.since))
+        return replace(seen, kept=promoted(kept, ours), since=tuple(None for _unused in seen.since))
     if isinstance(step, Revoke):
         return replace(seen, keys=tuple(key for key in seen.keys if key.uuid not in step.uuids))
     if isinstance(step, Forget):

@@ -125,7 +125,7 @@ def is_exact(pattern: str) -> bool:
     alternative), or reads stars anew that an alternative made one (``**{/a,b}`` behind another star).
     """
     ways = alternatives(pattern) if _glob.is_valid(pattern) else []
-    odd = len(ways) > 1 and any(_has_odd_class(text) for text, _ in ways)
+    odd = len(ways) > 1 and any(_has_odd_class(text) for text, _unused in ways)
     return not odd and not any(_is_read_anew(text, opened) for text, opened in ways)
 
 

@@ -54,13 +54,13 @@ def cells(patterns: t.Iterable[str], most: int | None = None) -> dict[frozenset[
                 into = _NAME.get((state, letter))
                 if into is None:
                     continue
-                reached = (into, tuple(machine.step(place, letter) for machine, (place, _) in zip(machines, places)))
+                reached = (into, tuple(machine.step(place, letter) for machine, (place, _unused) in zip(machines, places)))
                 if reached in seen:
                     continue
                 seen.add(reached)
                 following.append((reached, name + letter))
                 if into == _PART:
-                    matched = frozenset(pattern for pattern, (_, ends) in zip(automata, reached[1]) if ends)
+                    matched = frozenset(pattern for pattern, (_unused, ends) in zip(automata, reached[1]) if ends)
                     found.setdefault(matched, name + letter)
         if len(seen) > (most or MAX_STATES):
             raise TooManyError
@@ -77,6 +77,6 @@ def matching(patterns: t.Iterable[str], name: str) -> frozenset[str]:
 
 def _letters(machines: list[Automaton], places: t.Iterable[tuple[int, bool]]) -> list[str]:
     """The letters to go on with: those that some pattern looks for here, a slash, and one that stands for all others."""
-    looked = frozenset().union(*(machine.looks_for(place) for machine, (place, _) in zip(machines, places)))
+    looked = frozenset().union(*(machine.looks_for(place) for machine, (place, _unused) in zip(machines, places)))
     other = next((letter for letter in ALPHABET if letter not in looked), "")
     return [other, "/", *sorted(looked, key=ALPHABET.index)]

@@ -122,7 +122,7 @@ def _shared(cell: frozenset[str], patterns: t.Iterable[str]) -> str | None:
     """A pattern, not among the others, that matches in this cell and only where all patterns of the cell do."""
     merged = [""]
     for number, pattern in enumerate(sorted(cell)):
-        parts = [text for text, _ in _automaton.alternatives(pattern)]
+        parts = [text for text, _unused in _automaton.alternatives(pattern)]
         merged = parts if number == 0 else sorted({both for one in merged for other in parts for both in _both(one, other)})[:MAX_PATTERNS]
     # For zot te*/** matches no te, and te* does: te?* is what they share.
     merged += [re.sub(r"(?<=[^/*?])\*(?=/|\Z)", "?*", text) for text in merged]

@@ -49,7 +49,7 @@ class Unseen:
 
     def names(self) -> list[str]:
         """For people."""
-        return sorted({path for _, path in self.files}) + sorted(self.issuers) + (["the port"] if self.port else [])
+        return sorted({path for _unused, path in self.files}) + sorted(self.issuers) + (["the port"] if self.port else [])
 
 
 @dataclass

@@ -25,7 +25,7 @@ def answered(facts: Facts, unseen: Unseen, folder: str, answers: t.Mapping[str, 
     is started from (``folder_known``). Elsewhere the file stays unseen.
     """
     files = dict(facts.files)
-    for (kind, path), (_, where) in zip(unseen.files, questions(unseen, folder)):
+    for (kind, path), (_unused, where) in zip(unseen.files, questions(unseen, folder)):
         answer = answers[f"{kind} {where}"]
         certain = here if path.startswith("/") else folder_known
         if certain or (answer["state"] not in ("absent", "unreadable") and kind not in ("folder", "log")):

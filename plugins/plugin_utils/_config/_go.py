@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import typing as t
 from decimal import Decimal
@@ -146,7 +147,7 @@ def _signed(sign: str, number: int) -> int:
 
 def float_text(value: float) -> str:
     """strconv.FormatFloat(value, 'f', -1, 64): the shortest digits that give this number, never an exponent."""
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[repr(float(value))]
     text = format(Decimal(repr(float(value))), "f")
     return text[:-2] if text.endswith(".0") else text

@@ -7,7 +7,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.plugin_utils._config import (  # noqa: F401 - rules register themselves
+from ansible_collections.blumeops.zot.plugins.plugin_utils._config import (
     _rules_access,
     _rules_advice,
     _rules_shape,
@@ -24,6 +24,17 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases imp
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._schema import require_shape
 
 UNREADABLE = "ZOT101"
+# Rules register themselves when they are imported.
+_ALL = (
+    _rules_access,
+    _rules_advice,
+    _rules_shape,
+    _rules_silent,
+    _rules_start,
+    _rules_verify_access,
+    _rules_verify_server,
+    _rules_verify_storage,
+)
 
 
 @dataclass

@@ -218,7 +218,7 @@ def _plant(root: Node, line: str) -> None:
     path, kind, *since = line.split()
     number = tuple(int(part) for part in since[0].split(".")) if since else FIRST
     head, brace, rest = path.partition("{")
-    names, _, tail = rest.partition("}")
+    names, _unused, tail = rest.partition("}")
     for name in names.split(",") if brace else [""]:
         node = root
         for part in (head + name + tail).replace("[]", ".[]").split("."):

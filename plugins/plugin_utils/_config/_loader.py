@@ -119,7 +119,7 @@ def _json(data: bytes) -> Text:
         made = dict(items)
         if len(made) != len(items):
             seen: set[str] = set()
-            found.duplicates += [key for key, _ in items if key in seen or seen.add(key)]  # type: ignore[func-returns-value] # the idiom
+            found.duplicates += [key for key, _unused in items if key in seen or seen.add(key)]  # type: ignore[func-returns-value] # the idiom
         return made
 
     try:

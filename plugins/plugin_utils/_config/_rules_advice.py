@@ -194,7 +194,7 @@ def keys_at_ldap(case: Case) -> Hits:
     since="2.1.12",
 )
 def certificates_not_required(case: Case) -> Hits:
-    if has_mtls(case) and any(entry.get("anonymouspolicy") for _, entry in case.repositories):
+    if has_mtls(case) and any(entry.get("anonymouspolicy") for _unused, entry in case.repositories):
         yield "http.tls.cacert", ""
 
 
@@ -220,7 +220,7 @@ def public_metrics(case: Case) -> Hits:
     passes=f"{{http: {{{_LOGIN}, {_READ}}}, extensions: {{search: {{enable: false}}}}}}",
 )
 def search_tells(case: Case) -> Hits:
-    readers = any(entry.get("anonymouspolicy") for _, entry in case.repositories)
+    readers = any(entry.get("anonymouspolicy") for _unused, entry in case.repositories)
     if case.enabled("search") and logs_in(case) and not readers:
         yield "extensions.search", ""
 
@@ -341,7 +341,7 @@ def long_delay(case: Case) -> Hits:
     passes="http: {auth: {htpasswd: {path: /h}, " + _OPENID + "}}",
 )
 def provider_needed(case: Case) -> Hits:
-    if any(name != "github" for _, name, _ in case.providers) and not case.get("http.auth.htpasswd.path"):
+    if any(name != "github" for _unused, name, _unused in case.providers) and not case.get("http.auth.htpasswd.path"):
         yield "http.auth.openid", ""
 
 

@@ -521,7 +521,7 @@ def _keeps_metadata(case: Case) -> bool:
     """Whether zot opens its database of metadata."""
     auth = case.get("http.auth", {})
     basic = case.get("http.auth.htpasswd.path") or auth.get("ldap") or auth.get("openid") or auth.get("apikey")
-    retention = any(get(store, "retention.policies") for _, store in case.stores)
+    retention = any(get(store, "retention.policies") for _unused, store in case.stores)
     return bool(basic or retention or case.enabled("search") or case.enabled("trust") or case.get("storage.maxRepos"))
 
 

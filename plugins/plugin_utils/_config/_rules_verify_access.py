@@ -392,7 +392,7 @@ def bearer_enabled(bearer: dict[str, t.Any]) -> bool:
 
 def _only_anonymous(case: Case) -> bool:
     admin = case.get("http.accessControl.adminPolicy", {})
-    entries = [entry for _, entry in case.repositories]
+    entries = [entry for _unused, entry in case.repositories]
     rest = [policy for entry in entries for policy in entry.get("policies", [])]
     if admin.get("actions") or admin.get("users") or any(policy.get("actions") or policy.get("users") for policy in rest):
         return False

@@ -130,7 +130,7 @@ _SAME = ("dedupe", "gc", "gcdelay", "gcinterval", "storagedriver")
 
 
 def _old_storage_roots(case: Case) -> Hits:
-    (_, default), *others = case.stores
+    (_unused, default), *others = case.stores
     first: dict[str, dict[str, t.Any]] = {}
     for path, store in others:
         root = store.get("rootdirectory", "")
@@ -213,7 +213,7 @@ def database_driver(case: Case) -> Hits:
     passes="{storage: {rootDirectory: /srv/zot}, extensions: {search: {cve: {updateInterval: 24h}}}}",
 )
 def cve_with_remote_storage(case: Case) -> Hits:
-    if case.enabled("search") and case.get("extensions.search.cve") is not None and any("storagedriver" in s for _, s in case.stores):
+    if case.enabled("search") and case.get("extensions.search.cve") is not None and any("storagedriver" in s for _unused, s in case.stores):
         yield "extensions.search.cve", ""
 
 
@@ -261,5 +261,5 @@ def storage_driver(case: Case) -> Hits:
 def download_dir(case: Case) -> Hits:
     sync = case.get("extensions.sync")
     used = case.enabled("sync") if case.since(2, 1, 3) else sync is not None
-    if used and not sync.get("downloaddir") and any(store.get("storagedriver") for _, store in case.stores):
+    if used and not sync.get("downloaddir") and any(store.get("storagedriver") for _unused, store in case.stores):
         yield "extensions.sync.downloadDir", ""

@@ -59,7 +59,7 @@ def test_where_nothing_differs_that_is_said_and_check_mode_asks_too(zot, check):
     assert (result["url"], result["release"], result["asked"]) == (zot.url, "2.1.20", 26)
     assert result["msg"] == f"zot at {zot.url} answers 26 questions as its configuration says, 2 not asked"
     assert "warnings" not in result
-    assert {(row["repository"], row["action"]) for row in result["skipped"]} == {("team/other", "update"), ("x", "update")}
+    assert {(row["repository"], row["action"]) for row in result["unasked"]} == {("team/other", "update"), ("x", "update")}
     assert {row["repository"] for row in result["answers"]} == {"team", "x", "team/other", "team/app"}
     assert all(set(row) == {*KEYS, "certain"} for row in result["answers"])
     assert [call.get("state", "slurp") for call in probe.ran] == ["slurp", "probe", "probe"]
@@ -188,7 +188,7 @@ def test_what_tells_nothing_is_a_failure_with_its_status(zot, monkeypatch):
 def test_tokens_of_another_service_cannot_be_asked_for(zot):
     document = {"http": {"auth": {"bearer": {"realm": "r", "service": "s", "cert": "/c"}}}}
     result = ask(zot, document=document, identities=[])
-    assert (result["failed"], result["asked"], len(result["skipped"])) == (False, 0, 4)
+    assert (result["failed"], result["asked"], len(result["unasked"])) == (False, 0, 4)
     reason = "with http.auth.bearer the tokens of another service say who may do what"
     assert result["warnings"] == [f"zot was not asked who may do what: {reason}"]
     assert probe.ran == []
@@ -200,7 +200,7 @@ def test_patterns_that_meet_in_too_many_ways_leave_what_was_named(zot):
     document["http"]["accessControl"]["repositories"] = {**many, **CONTROL["repositories"]}
     result = ask(zot, document=document, repositories=["team/app"])
     assert (result["failed"], {row["repository"] for row in result["answers"]}) == (False, {"team/app"})
-    assert result["skipped"][0]["reason"].startswith("the patterns meet in more ways than can be followed")
+    assert result["unasked"][0]["reason"].startswith("the patterns meet in more ways than can be followed")
 
 
 # ---- failures

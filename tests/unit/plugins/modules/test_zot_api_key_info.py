@@ -29,11 +29,11 @@ def test_keys_are_told_with_their_age_and_change_nothing(zot, check):
     zot.holds("ci", expires="2026-12-05T12:00:01Z", scopes=["x"])
     answer = told(check)
     assert (answer["changed"], answer["now"]) == (False, "2026-11-25T12:00:01Z")
-    assert [(key["label"], key["age_days"], key["expires_in_days"], key["expired"], key["last_used"]) for key in answer["keys"]] == [
+    assert [(key["label"], key["age_days"], key["expires_in_days"], key["expired"], key["last_used"]) for key in answer["api_keys"]] == [
         ("old", 10.0, -1.0, True, "2026-11-20T00:00:00Z"),
         ("ci", 0.0, 10.0, False, None),
     ]
-    assert answer["keys"][1]["scopes"] == ["x"]
+    assert answer["api_keys"][1]["scopes"] == ["x"]
     assert "canary" not in json.dumps({**answer, "invocation": None})
     assert {method for method, _url, _body in zot.asked} == {"GET"}
 
@@ -41,8 +41,8 @@ def test_keys_are_told_with_their_age_and_change_nothing(zot, check):
 def test_keys_of_one_label_are_told(zot):
     for label in ("a", "b", ""):
         zot.holds(label)
-    assert [key["label"] for key in told(label="b")["keys"]] == ["b"]
-    assert [key["label"] for key in told(label="")["keys"]] == [""]
+    assert [key["label"] for key in told(label="b")["api_keys"]] == ["b"]
+    assert [key["label"] for key in told(label="")["api_keys"]] == [""]
     assert told(label="c")["keys"] == []
 
 

@@ -232,3 +232,9 @@ def test_check_mode_foresees_each_step(given, names) -> None:
         steps.append(type(step).__name__)
         given = rotation.foreseen(given, step, POLICY)
     assert steps == names
+
+
+@pytest.mark.parametrize("step", [lambda kept: rotation.adopted(kept, key("x"), NOW), lambda kept: rotation.promoted(kept, NOW)])
+def test_a_step_without_the_key_that_it_is_about_is_none(step) -> None:
+    with pytest.raises(ValueError, match="without that key"):
+        step(Kept())
