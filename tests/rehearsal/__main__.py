@@ -17,6 +17,7 @@ from support.oidc import mock_provider
 
 from rehearsal.ci_key import prove_ci_key, token
 from rehearsal.host import Host, RehearsalError, find_zot
+from rehearsal.neighbours import prove_neighbours
 from rehearsal.proof import CLAIMS, LOGIN, Table, everyday_client, prove_images, prove_keys
 
 _START = time.monotonic()
@@ -86,6 +87,7 @@ def _rehearse(host: Host, stack: ExitStack, table: Table) -> None:
     prove_keys(host, zot.standin, table)
     _say("CI's key, and a stand-in for the forge that gives it to CI")
     prove_ci_key(host, forge, table)
+    prove_neighbours(host, table)
 
 
 def main() -> int:

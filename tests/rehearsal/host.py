@@ -90,6 +90,7 @@ class Host:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.keys = scratch / "keys.json"
+        self.textfile = scratch / "textfile"
         self.passwords = {user: secrets.token_urlsafe(18) for user in ("zot-ci", "boss")}
         # A session has one launchd, which other rehearsals may use at the same time; the stand-in is our own.
         self.label = f"blumeops.zot.rehearsal.{secrets.token_hex(4)}" if DARWIN else "blumeops.zot.rehearsal"
@@ -125,6 +126,7 @@ class Host:
             "zot_groups": {"artifact-workloads": ["zot-ci"], "admins": ["boss"]},
             "zot_oidc": {"name": "rehearsal", "issuer": issuer, "client_id": "zot", "username_claim": "preferred_username"},
             "zot_oidc_client_secret": secrets.token_urlsafe(18),
+            "zot_monitoring_textfile_dir": str(self.textfile),
             "zot_ci_key_registry": self.url,
             "zot_ci_key_store": {"kind": "file", "path": str(self.keys), "field": "zot-ci-api"},
             "zot_ci_key_forge_token_store": FORGE_TOKEN,
