@@ -127,6 +127,8 @@ class Host:
             "zot_oidc": {"name": "rehearsal", "issuer": issuer, "client_id": "zot", "username_claim": "preferred_username"},
             "zot_oidc_client_secret": secrets.token_urlsafe(18),
             "zot_monitoring_textfile_dir": str(self.textfile),
+            "registry_mirror_registry": self.url,
+            "registry_mirror_clients": [{"name": "podman", "path": str(self.scratch / "registries.conf")}],
             "zot_ci_key_registry": self.url,
             "zot_ci_key_store": {"kind": "file", "path": str(self.keys), "field": "zot-ci-api"},
             "zot_ci_key_forge_token_store": FORGE_TOKEN,

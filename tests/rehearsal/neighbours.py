@@ -30,11 +30,12 @@ def prove_neighbours(host: Host, table: Table) -> None:
         wanted = [f"{name} {check}" for name, checks in _LOOKED_AT.items() for check in checks]
         return ", ".join(f"{name}: {levels.get(name)}" for name in wanted if levels.get(name) != "green") or "all green"
 
-    def monitored() -> int:
-        return host.play("provision_indri.yml", "indri", "--tags", "zot_monitoring")
+    def provisioned(tag: str) -> int:
+        return host.play("provision_indri.yml", "indri", "--tags", tag)
 
-    table.add("the monitor's job is provisioned", "yes", lambda: "yes" if monitored() else "no")
-    table.add("changes when it is provisioned again", 0, monitored)
+    for what, tag in (("the monitor's job is provisioned", "zot_monitoring"), ("a client is given the cache", "registry_mirror")):
+        table.add(what, "yes", lambda tag=tag: "yes" if provisioned(tag) else "no")
+        table.add("changes when that is done again", 0, lambda tag=tag: provisioned(tag))
     table.add("zot_up, as the monitor reads it", 1.0, lambda: told("zot_up", "zot.prom"))
     table.add(
         "the rotation tells the monitor when the key expires",
