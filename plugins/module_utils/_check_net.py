@@ -14,8 +14,8 @@ import typing as t
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from ansible_collections.blumeops.zot.plugins.module_utils._discovery import discover
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
-from ansible_collections.blumeops.zot.plugins.module_utils._inspect import discover
 from ansible_collections.blumeops.zot.plugins.module_utils._probe import Identity
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import grp
 import json
 import os
 import pwd
@@ -17,6 +16,7 @@ from pathlib import Path
 from ansible_collections.blumeops.zot.plugins.module_utils import _binary, _files
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._listeners import port_problem
+from ansible_collections.blumeops.zot.plugins.module_utils._owners import gid, owner, uid
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import Runner, run
 from ansible_collections.blumeops.zot.plugins.module_utils._service import Service
 
@@ -28,11 +28,6 @@ _PLACEHOLDERS = {
     _files.UPSTREAMS_FILE: {},
     _files.SESSION_FILE: {"hashKey": "0" * 64, "encryptKey": "0" * 32},
 }
-
-
-def owner(params: dict[str, t.Any]) -> _files.Owner:
-    """The owner that the module's options name; check mode may come before the user is made."""
-    return _files.Owner(_uid(params.get("owner")), _gid(params.get("group")), int(params["file_mode"], 8))
 
 
 def bcrypt_salts(path: Path) -> dict[str, str]:
@@ -94,7 +89,7 @@ def _judge_staged(params: dict[str, t.Any], wanted: _files.Wanted, layout: _file
 
 def _complaint_of_copy(params: dict[str, t.Any], wanted: _files.Wanted, layout: _files.Layout, runner: Runner) -> str | None:
     folder = Path(tempfile.mkdtemp(prefix="zot-check-"))
-    reader = _files.Owner(uid=_uid(params.get("run_as")) if os.geteuid() == 0 else None)
+    reader = _files.Owner(uid=uid(params.get("run_as")) if os.geteuid() == 0 else None)
     try:
         if reader.uid is not None:
             os.chown(folder, reader.uid, -1)
@@ -129,9 +124,9 @@ def port_in_the_way(params: dict[str, t.Any], address: str | None, port: str | N
 
 
 def _require_known(params: dict[str, t.Any]) -> None:
-    named = [("owner", "user", params.get("owner"), _uid), ("group", "group", params.get("group"), _gid)]
+    named = [("owner", "user", params.get("owner"), uid), ("group", "group", params.get("group"), gid)]
     for item in params["folders"]:
-        named += [("folders", "user", item["user"], _uid), ("folders", "group", item["group"], _gid)]
+        named += [("folders", "user", item["user"], uid), ("folders", "group", item["group"], gid)]
     for key, kind, name, find in named:
         if name and find(name) is None:
             raise ZotError(f"{key}: there is no {kind} {name} on this host; make it first")
@@ -149,24 +144,4 @@ def runner_as(user: str | None) -> Runner:
 
 
 def _folders(params: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    return [
-        {"path": item["path"], "mode": item["mode"], "uid": _uid(item["user"]), "gid": _gid(item["group"])} for item in params["folders"]
-    ]
-
-
-def _uid(name: str | None) -> int | None:
-    if name is None:
-        return None
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
-
-
-def _gid(name: str | None) -> int | None:
-    if name is None:
-        return None
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None
+    return [{"path": item["path"], "mode": item["mode"], "uid": uid(item["user"]), "gid": gid(item["group"])} for item in params["folders"]]

@@ -19,14 +19,11 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils._document import effective
-from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response
-
-Answer = dict[str, t.Any]
+from ansible_collections.blumeops.zot.plugins.module_utils._judging import Answer, VerdictError, answer_of, json_of, judged, shown
 
 _MOST_BYTES = 16 << 20
 _MOST_SLOW_BYTES = 64 << 10  # of YAML and TOML, whose parsers are written in Python
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # What viper takes for a format. Which of those that are not read here can be read depends on the release of zot.
 _ELSEWHERE = frozenset({"properties", "props", "prop", "hcl", "tfvars", "dotenv", "env", "ini"})
@@ -50,34 +47,26 @@ _YAML_TIME = re.compile(
 _YAML_TAG = "tag:yaml.org,2002:"
 
 
-class _VerdictError(Exception):
-    """Ends the judging of a file."""
-
-    def __init__(self, state: str, reason: str) -> None:
-        super().__init__(reason)
-        self.answer = {"state": state, "reason": reason}
-
-
 def inspect(kind: str, path: str) -> Answer:
     """Look at what lies at ``path``, with the rights of this very process; never raises and changes nothing."""
     try:
         if not path:
-            return _answer("absent", "no path")
+            return answer_of("absent", "no path")
         if not Path(path).is_absolute():
-            return _answer("unjudged", "a relative path: what it names depends on the folder in which zot is started")
+            return answer_of("unjudged", "a relative path: what it names depends on the folder in which zot is started")
         if kind in _PLACES:
             return _PLACES[kind](path)
         if kind in _CONTENTS:
             return _file(kind, path)
     except FileNotFoundError:
-        return _answer("absent", "a link to nothing" if Path(path).is_symlink() else "not there")
+        return answer_of("absent", "a link to nothing" if Path(path).is_symlink() else "not there")
     except NotADirectoryError:
-        return _answer("absent", "not there: a part of its path is a file")
+        return answer_of("absent", "not there: a part of its path is a file")
     except OSError as error:
-        return _answer("unreadable", error.strerror or type(error).__name__)
+        return answer_of("unreadable", error.strerror or type(error).__name__)
     except ValueError:
-        return _answer("unreadable", "not a path")
-    return _answer("unjudged", "an unknown kind of file")
+        return answer_of("unreadable", "not a path")
+    return answer_of("unjudged", "an unknown kind of file")
 
 
 def inspect_content(kind: str, data: bytes, name: str) -> Answer:
@@ -85,8 +74,8 @@ def inspect_content(kind: str, data: bytes, name: str) -> Answer:
     if kind in ("exists", "readable"):
         return {"state": "ok"}
     if kind not in _CONTENTS:
-        return _answer("unjudged", "not told by its content")
-    return _judged(lambda: _CONTENTS[kind](data, name))
+        return answer_of("unjudged", "not told by its content")
+    return judged(lambda: _CONTENTS[kind](data, name))
 
 
 def as_user(uid: int | None, gid: int | None, call: t.Callable[[], Answer]) -> Answer:
@@ -107,54 +96,14 @@ def as_user(uid: int | None, gid: int | None, call: t.Callable[[], Answer]) -> A
     with os.fdopen(reading, "rb") as stream:
         said = stream.read()
     os.waitpid(child, 0)
-    return json.loads(said) if said else _answer("unjudged", "the process that looked ended without an answer")
-
-
-def discover(issuer: str, transport: t.Callable[..., Response]) -> Answer:
-    """Ask an OpenID provider as zot does when it starts: it dies when there is no answer, or the document names another issuer.
-
-    C(tls) is why Python does not trust the certificate, which is no failure in itself: Go may know other authorities.
-    """
-    url = issuer.removesuffix("/") + "/.well-known/openid-configuration"
-    response = transport("GET", url)
-    untrusted = response.untrusted
-    if untrusted:
-        response = transport("GET", url, verify=False)
-    return {"issuer": "", "tls": untrusted, **_judged(lambda: _discovered(issuer, response))}
-
-
-def _discovered(issuer: str, response: Response) -> Answer:
-    if response.status == 0:
-        return _answer("unreachable", response.reason)
-    if response.status != 200:
-        return _answer("broken", f"it answers {response.status}")
-    document = _json(response.body)
-    named = document.get("issuer") if isinstance(document, dict) else None
-    if not isinstance(named, str) or not named:
-        return _answer("broken", "it names no issuer")
-    if named != issuer:
-        return {**_answer("mismatch", "it names another issuer"), "issuer": _shown(named)}
-    return {"state": "ok", "issuer": named}
-
-
-def _judged(judge: t.Callable[[], Answer]) -> Answer:
-    try:
-        return judge()
-    except _VerdictError as verdict:
-        return verdict.answer
-    except RecursionError:
-        return _answer("broken", "nested too deeply")
-
-
-def _answer(state: str, reason: str) -> Answer:
-    return {"state": state, "reason": reason}
+    return json.loads(said) if said else answer_of("unjudged", "the process that looked ended without an answer")
 
 
 def _told(call: t.Callable[[], Answer]) -> Answer:
     try:
         return call()
     except Exception as error:
-        return _answer("unjudged", type(error).__name__)
+        return answer_of("unjudged", type(error).__name__)
 
 
 def _turned_into(uid: int, gid: int | None, call: t.Callable[[], Answer]) -> Answer:
@@ -180,7 +129,7 @@ def _file(kind: str, path: str) -> Answer:
     with _opened(path) as stream:
         data = stream.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
-        return _answer("unjudged", f"larger than {_MOST_BYTES >> 20} MiB")
+        return answer_of("unjudged", f"larger than {_MOST_BYTES >> 20} MiB")
     return inspect_content(kind, data, path)
 
 
@@ -209,14 +158,14 @@ def _log(path: str) -> Answer:
         mode = place.stat().st_mode
     except FileNotFoundError:
         if not place.parent.is_dir():
-            return _answer("absent", f"its folder {place.parent} is not there")
+            return answer_of("absent", f"its folder {place.parent} is not there")
         if not os.access(place.parent, os.W_OK | os.X_OK):
-            return _answer("unreadable", f"no right to write to {place.parent}")
+            return answer_of("unreadable", f"no right to write to {place.parent}")
         return {"state": "ok"}
     if stat.S_ISDIR(mode):
-        return _answer("unreadable", "a folder")
+        return answer_of("unreadable", "a folder")
     if not os.access(place, os.W_OK):
-        return _answer("unreadable", "no right to write to it")
+        return answer_of("unreadable", "no right to write to it")
     return {"state": "ok"}
 
 
@@ -229,20 +178,20 @@ def _folder(path: str) -> Answer:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         pass
     except (OSError, ValueError) as error:
-        return {**answer, **_answer("unreadable", getattr(error, "strerror", "") or "not a path")}
+        return {**answer, **answer_of("unreadable", getattr(error, "strerror", "") or "not a path")}
     nearest = next(place for place in (wanted, *wanted.parents) if os.path.lexists(place))
     try:
         found = nearest.stat()
     except OSError:
-        return {**answer, **_answer("unreadable", f"{nearest} is in the way: a link to nothing that can be seen")}
+        return {**answer, **answer_of("unreadable", f"{nearest} is in the way: a link to nothing that can be seen")}
     answer["owner_uid"] = found.st_uid
     if not stat.S_ISDIR(found.st_mode):
-        return {**answer, **_answer("unreadable", f"{nearest} is in the way: not a folder")}
+        return {**answer, **answer_of("unreadable", f"{nearest} is in the way: not a folder")}
     with contextlib.suppress(OSError):
         answer["free_bytes"] = shutil.disk_usage(nearest).free
     answer["exists"] = nearest == wanted
     if not os.access(nearest, os.W_OK | os.X_OK | (os.R_OK if answer["exists"] else 0)):
-        return {**answer, **_answer("unreadable", f"no right to write to {nearest}")}
+        return {**answer, **answer_of("unreadable", f"no right to write to {nearest}")}
     return {**answer, "state": "ok"}
 
 
@@ -258,16 +207,16 @@ def _keys(data: bytes, name: str) -> Answer:
         return _unsupported(name)
     extension = _extension(name)
     if extension not in _READERS:
-        raise _VerdictError("unjudged", f"the format {extension} is not read here")
+        raise VerdictError("unjudged", f"the format {extension} is not read here")
     content = _READERS[extension](data)
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise _VerdictError("broken", "its top level is not an object")
+        raise VerdictError("broken", "its top level is not an object")
     # Of two spellings of one name viper keeps the one that is not in lower case.
     spelled = sorted(content.items(), key=lambda item: item[0] != item[0].lower())
     kept = effective({key.lower(): value for key, value in spelled})
-    return {"state": "ok", "keys": {_shown(key): {"kind": _kind(value), "length": _length(value)} for key, value in kept.items()}}
+    return {"state": "ok", "keys": {shown(key): {"kind": _kind(value), "length": _length(value)} for key, value in kept.items()}}
 
 
 def _kind(value: t.Any) -> str:
@@ -291,29 +240,29 @@ def _is_format(name: str) -> bool:
 
 
 def _unsupported(name: str) -> Answer:
-    return _answer("broken", f'Unsupported Config Type "{_shown(_extension(name))}"')
+    return answer_of("broken", f'Unsupported Config Type "{shown(_extension(name))}"')
 
 
 def _credentials(data: bytes, _name: str) -> Answer:
     """Go reads it into a map of structs, whose fields have no case and whose other fields do not matter."""
-    content = _json(data)
+    content = json_of(data)
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise _VerdictError("broken", "its top level is not an object")
-    return {"state": "ok", "hosts": {_shown(host): _lacking(login) for host, login in content.items()}}
+        raise VerdictError("broken", "its top level is not an object")
+    return {"state": "ok", "hosts": {shown(host): _lacking(login) for host, login in content.items()}}
 
 
 def _lacking(login: t.Any) -> list[str]:
     """Which halves of a login are missing or empty. One value of another type, and Go reads nothing of the file."""
     if login is not None and not isinstance(login, dict):
-        raise _VerdictError("broken", "what it says of a host is not an object")
+        raise VerdictError("broken", "what it says of a host is not an object")
     found = {"username": "", "password": ""}
     for key, value in (login or {}).items():
         field = key.lower()
         if field in found and value is not None:
             if not isinstance(value, str):
-                raise _VerdictError("broken", f"a {field} is not a text")
+                raise VerdictError("broken", f"a {field} is not a text")
             found[field] = value
     return [field for field, value in found.items() if not value]
 
@@ -323,7 +272,7 @@ def _htpasswd(data: bytes, _name: str) -> Answer:
     told: Answer = {"state": "ok", "users": {}, "bad_lines": [], "duplicates": [], "costs": {}}
     for number, ended in enumerate(data.removesuffix(b"\n").split(b"\n") if data else [], 1):
         if len(ended) > _LONGEST_LINE:
-            return {**told, **_answer("broken", f"line {number} is longer than zot reads: it skips this one and all that follow")}
+            return {**told, **answer_of("broken", f"line {number} is longer than zot reads: it skips this one and all that follow")}
         line = ended.removesuffix(b"\r")
         name, colon, hashed = line.partition(b":")
         if colon and name:
@@ -367,7 +316,7 @@ def _pem(data: bytes, _name: str) -> Answer:
         elif label is not None:
             body.append(line)
     if not blocks:
-        raise _VerdictError("broken", "it has no PEM block")
+        raise VerdictError("broken", "it has no PEM block")
     return {"state": "ok", "blocks": blocks}
 
 
@@ -387,35 +336,15 @@ _CONTENTS: dict[str, t.Callable[[bytes, str], Answer]] = {"credentials": _creden
 # --- formats
 
 
-def _json(data: bytes) -> t.Any:
-    """As Go reads it: what is no UTF-8 within a text becomes U+FFFD byte by byte, and a number must fit into a float."""
-    text = _shown(data.decode("utf-8", "surrogateescape"))
-    try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_number, parse_int=_number)
-    except json.JSONDecodeError as error:
-        raise _VerdictError("broken", f"not JSON: line {error.lineno}: {error.msg}") from None
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise _VerdictError("broken", "a number is too large")
-    return value
-
-
-def _no_number(_text: str) -> t.NoReturn:
-    raise _VerdictError("broken", "not JSON: NaN and Infinity are no numbers")
-
-
 def _toml(data: bytes) -> t.Any:
     try:
         import tomllib
     except ImportError:
-        raise _VerdictError("unjudged", "TOML, which needs Python 3.11") from None
+        raise VerdictError("unjudged", "TOML, which needs Python 3.11") from None
     try:
         return tomllib.loads(_small(data))
     except ValueError as error:
-        raise _VerdictError("broken", f"not TOML{_where(str(error))}") from None  # the error itself may quote
+        raise VerdictError("broken", f"not TOML{_where(str(error))}") from None  # the error itself may quote
 
 
 def _where(message: str) -> str:
@@ -425,7 +354,7 @@ def _where(message: str) -> str:
 
 def _small(data: bytes) -> str:
     if len(data) > _MOST_SLOW_BYTES:
-        raise _VerdictError("unjudged", f"larger than {_MOST_SLOW_BYTES >> 10} KiB")
+        raise VerdictError("unjudged", f"larger than {_MOST_SLOW_BYTES >> 10} KiB")
     return data.decode()
 
 
@@ -434,12 +363,12 @@ def _yaml(data: bytes) -> t.Any:
     try:
         import yaml
     except ImportError:
-        raise _VerdictError("unjudged", "YAML, for which Python has no PyYAML here") from None
+        raise VerdictError("unjudged", "YAML, for which Python has no PyYAML here") from None
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
             if self.check_event(yaml.AliasEvent) or self.peek_event().tag is not None:
-                raise _VerdictError("unjudged", "YAML with aliases or tags")
+                raise VerdictError("unjudged", "YAML with aliases or tags")
             return super().compose_node(parent, index)
 
         def resolve(self, kind: t.Any, value: t.Any, implicit: t.Any) -> t.Any:
@@ -447,15 +376,15 @@ def _yaml(data: bytes) -> t.Any:
             return _YAML_TAG + _yaml_type(value) if plain else super().resolve(kind, value, (False, False))
 
     if b"\t" in data:
-        raise _VerdictError("unjudged", "YAML with tabs")  # where Go and Python differ in what they take
+        raise VerdictError("unjudged", "YAML with tabs")  # where Go and Python differ in what they take
     try:
         loader = Loader(_small(data))
         return _yaml_value(loader.get_node()) if loader.check_node() else None
     except UnicodeDecodeError:
-        raise _VerdictError("broken", "not YAML: no UTF-8") from None
+        raise VerdictError("broken", "not YAML: no UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise _VerdictError("broken", f"not YAML: line {mark.line + 1}" if mark else "not YAML") from None  # the error itself may quote
+        raise VerdictError("broken", f"not YAML: line {mark.line + 1}" if mark else "not YAML") from None  # the error itself may quote
 
 
 def _yaml_type(text: str) -> str:
@@ -485,16 +414,11 @@ def _yaml_mapping(node: t.Any) -> dict[str, t.Any]:
     content: dict[str, t.Any] = {}
     for key, value in node.value:
         if key.id != "scalar" or key.tag == _YAML_TAG + "merge":
-            raise _VerdictError("unjudged", "YAML with keys that are no names")
+            raise VerdictError("unjudged", "YAML with keys that are no names")
         if key.value in content:
-            raise _VerdictError("broken", f"not YAML: line {key.start_mark.line + 1}: a key stands there twice")
+            raise VerdictError("broken", f"not YAML: line {key.start_mark.line + 1}: a key stands there twice")
         content[key.value] = _yaml_value(value)
     return content
 
 
-def _shown(text: str) -> str:
-    """As Go has it: half a character is U+FFFD."""
-    return _SURROGATE.sub("\ufffd", text)
-
-
-_READERS: dict[str, t.Callable[[bytes], t.Any]] = {"json": _json, "toml": _toml, "yaml": _yaml, "yml": _yaml}
+_READERS: dict[str, t.Callable[[bytes], t.Any]] = {"json": json_of, "toml": _toml, "yaml": _yaml, "yml": _yaml}

@@ -58,6 +58,7 @@ def preflight(params: Params, _check: bool) -> Params:
     import functools
 
     from ansible_collections.blumeops.zot.plugins.module_utils import _host, _inspect
+    from ansible_collections.blumeops.zot.plugins.module_utils._discovery import discover
     from ansible_collections.blumeops.zot.plugins.module_utils._transport import remote
 
     uid, gid = _ids(params["run_as"])
@@ -73,7 +74,7 @@ def preflight(params: Params, _check: bool) -> Params:
         else:
             looked = _inspect.as_user(uid, gid, look)
         files[f"{kind} {item['path']}"] = {"kind": kind, **looked}
-    issuers = {issuer: _inspect.discover(issuer, remote) for issuer in params["issuers"]}
+    issuers = {issuer: discover(issuer, remote) for issuer in params["issuers"]}
     listen, port = params["listen"], None
     if listen:
         port = _host.port_in_the_way(params, listen["address"], listen["port"], _host.runner_as(params["run_as"]))

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.blumeops.zot.plugins.module_utils._discovery import discover
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
-from ansible_collections.blumeops.zot.plugins.module_utils._inspect import discover
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response
 from ansible_collections.blumeops.zot.plugins.plugin_utils._blueprint import Side
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._findings import ERROR, WARNING, Finding
