@@ -83,11 +83,10 @@ def remote(
     from urllib.request import Request
 
     try:
-        context = _trusting(verify, ca_path)
         request = Request(url, data=body, method=method)  # noqa: S310 - the opener knows HTTP only
         for name, value in (headers or {}).items():
             request.add_unredirected_header(name, value)
-        with _opener(request.host, context, follow).open(request, timeout=timeout) as answer:
+        with _opener(request.host, functools.partial(_trusting, verify, ca_path), follow).open(request, timeout=timeout) as answer:
             body = answer.read(_MOST_BYTES)
             if answer.length and len(body) < _MOST_BYTES and method != "HEAD":
                 return Response(0, reason="the answer was cut short")
@@ -111,9 +110,19 @@ def _trusting(verify: bool, ca_path: str | None) -> t.Any:
     return ssl.create_default_context(cafile=ca_path) if verify else ssl._create_unverified_context()  # noqa: S323
 
 
-def _opener(host: str, context: t.Any, follow: bool) -> t.Any:
+def _opener(host: str, trusting: t.Callable[[], t.Any], follow: bool) -> t.Any:
     """Without urllib's handlers of files and FTP, to which a redirect could lead; every status is an answer."""
     import urllib.request as lib
+    from http.client import HTTPSConnection
+
+    class Trusting(lib.HTTPSHandler):
+        """Of a question without TLS nobody has to be trusted: no certificates are read for it."""
+
+        def __init__(self) -> None:
+            lib.AbstractHTTPHandler.__init__(self)
+
+        def https_open(self, req: t.Any) -> t.Any:
+            return self.do_open(t.cast("t.Any", HTTPSConnection), req, context=trusting())
 
     class Redirects(lib.HTTPRedirectHandler):
         """Follows 308 too, which Python knows since 3.11."""
@@ -130,7 +139,7 @@ def _opener(host: str, context: t.Any, follow: bool) -> t.Any:
     opener = lib.OpenerDirector()
     # Go takes no proxy for this very host.
     proxies = lib.ProxyHandler({} if _is_loopback(host) else None)
-    handlers = (proxies, lib.HTTPHandler(), lib.HTTPSHandler(context=context), lib.HTTPErrorProcessor(), lib.UnknownHandler())
+    handlers = (proxies, lib.HTTPHandler(), Trusting(), lib.HTTPErrorProcessor(), lib.UnknownHandler())
     for handler in (*handlers, *([Redirects()] if follow else []), Answers()):
         opener.add_handler(handler)
     return opener
