@@ -13,14 +13,16 @@ from ansible_collections.blumeops.zot.plugins.action.zot_access_probe import Ask
 from ansible_collections.blumeops.zot.plugins.action.zot_config import ActionModule as ZotConfig
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.plugin_utils._access._decide import ANONYMOUS
-from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args, ZotAction
+from ansible_collections.blumeops.zot.plugins.plugin_utils._action import Args
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._case import get
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._releases import NEWEST, Release
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._schema import load
+from ansible_collections.blumeops.zot.plugins.plugin_utils._filled import Filled
 from ansible_collections.blumeops.zot.plugins.plugin_utils._plain import plain
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services import AMBER, GREY, Limits, Line, lines, unreachable
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services_declared import Wanted, access, drift, told, unknown, wanted
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services_here import HERE, look_here
+from ansible_collections.blumeops.zot.plugins.plugin_utils._straight import StraightAction, pack
 
 _MANAGERS = ["launchd", "systemd", "systemd_user"]
 # What depends on the host's kind and on whose home it is.
@@ -41,8 +43,10 @@ _MOST_QUESTIONS = 150
 _UNSEEN = {"home": "~", "user": "", "uid": 0, "system": "", "architecture": ""}
 
 
-class ActionModule(ZotAction):
+class ActionModule(StraightAction):
     """See the module's documentation."""
+
+    STRAIGHT: t.ClassVar = {"blumeops.zot.zot_observe": pack("_check_observe", "answer")}
 
     SPEC: t.ClassVar = {
         "declared": {"type": "dict", "options": _DECLARED},
@@ -107,15 +111,15 @@ class ActionModule(ZotAction):
             raise ZotError(f"{name}: {'; '.join(judged.error_messages)}")
         declared, manager = judged.validated_parameters, declared["service_manager"]
         places = {"launchd": _place(declared)}
-        # To fill in a template takes longer than all else: no more of them than are needed.
+        # To fill in templates takes longer than all else here: no more of them than are needed.
         for other in ["systemd"] if manager == "auto" else [] if manager == "launchd" else [manager]:
             varying = {key: value for key, value in raw.items() if key in _PLACE}
             places[other] = _place(self._templated(name, varying, other, task_vars))
         return declared, places
 
     def _templated(self, name: str, value: t.Any, manager: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        templar = self._templar.copy_with_new_env(available_variables={**task_vars, "__zot_host": {**_UNSEEN, "service_manager": manager}})
-        return plain(templar.template(value), name)
+        variables = {**task_vars, "__zot_host": {**_UNSEEN, "service_manager": manager}}
+        return plain(Filled(self._templar, variables, "__zot_")(value), name)
 
 
 class Access:

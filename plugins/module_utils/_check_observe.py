@@ -16,10 +16,11 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils import _check_net as net
-from ansible_collections.blumeops.zot.plugins.module_utils import _files, _host, _probe
-from ansible_collections.blumeops.zot.plugins.module_utils._binary import require_release
+from ansible_collections.blumeops.zot.plugins.module_utils import _files, _probe
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.module_utils._facts import facts
+from ansible_collections.blumeops.zot.plugins.module_utils._owners import owner
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
 from ansible_collections.blumeops.zot.plugins.module_utils._service import Service, command_line
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import local, remote
@@ -40,6 +41,24 @@ class Ports(t.NamedTuple):
     remote: t.Any = remote
     run: t.Any = run
     clock: t.Any = time
+
+
+def look(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the module zot_observe answers; raises ZotError."""
+    host = facts(params, True)
+    place = params["places"].get(host["service_manager"])
+    if place is None:
+        raise ZotError(f"places: nothing says where zot lies under {host['service_manager']}")
+    return {"host": {key: host[key] for key in ("user", "home", "service_manager")}, "seen": observe(params, place, Ports())}
+
+
+def answer(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The same without a module around it; a failure is an answer too."""
+    ca_path = params.get("ca_path")
+    try:
+        return look({"release": None, **params, "ca_path": str(Path(ca_path).expanduser()) if ca_path else None})
+    except ZotError as error:
+        return {"failed": True, "msg": error.message}
 
 
 def observe(params: t.Mapping[str, t.Any], place: t.Mapping[str, t.Any], ports: Ports) -> Seen:
@@ -113,7 +132,7 @@ def _config(path: Path, place: t.Mapping[str, t.Any]) -> tuple[Seen, Seen]:
     """The effective document, which may hold secrets and stays here, and what of it and its neighbours is told."""
     try:
         wanted = _files.Wanted({}, "", dict.fromkeys(_MANAGED))
-        found = _files.look(_files.Layout(path), wanted, _host.owner({**place, "file_mode": place.get("file_mode") or "0600"}))
+        found = _files.look(_files.Layout(path), wanted, owner({**place, "file_mode": place.get("file_mode") or "0600"}))
         document = _files.read_document(path) if found["live"] is not None else {}
     except (ZotError, OSError) as error:
         why = error.message if isinstance(error, ZotError) else f"{error.filename}: {error.strerror}"
@@ -136,7 +155,9 @@ def _running(url: str, service: Service, release: str | None, ports: Ports) -> S
         ready["said"] = next(iter(service.last_words(ports.run)[-1:]), "")
     told = {"release": answer.release, "other": ""}
     if answer.ready and pid and not answer.release and release:
-        # Without its management endpoint, which is part of search, only the binary tells.
+        # Without its management endpoint, which is part of search, only the binary tells. Most hosts need no part of this.
+        from ansible_collections.blumeops.zot.plugins.module_utils._binary import require_release
+
         binary = command_line(pid, ports.run).partition(" ")[0]
         try:
             require_release(Path(binary), release, ports.run)

@@ -79,9 +79,8 @@ seen:
 
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.blumeops.zot.plugins.module_utils._check_observe import Ports, observe
+from ansible_collections.blumeops.zot.plugins.module_utils._check_observe import look
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.blumeops.zot.plugins.module_utils._facts import facts
 
 
 def main() -> None:
@@ -100,14 +99,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        host = facts(module.params, module.check_mode)
-        place = module.params["places"].get(host["service_manager"])
-        if place is None:
-            raise ZotError(f"places: nothing says where zot lies under {host['service_manager']}")
-        seen = observe(module.params, place, Ports())
+        found = look(module.params)
     except ZotError as error:
         module.fail_json(msg=error.message, **error.facts)
-    module.exit_json(changed=False, host={key: host[key] for key in ("user", "home", "service_manager")}, seen=seen)
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":
