@@ -329,8 +329,6 @@ def _ask_all(
     target: Target, line: Line, identities: list[Identity], questions: list[Question], clock: t.Any
 ) -> list[tuple[Question, Response]]:
     """In their order; each thread keeps a connection of its own and takes every so-manieth question."""
-    from concurrent.futures import ThreadPoolExecutor
-
     lines = [line, *(Line(target) for _unused in range((_THREADS_IF_DELAYED if target.fail_delay else _THREADS) - 1))]
     gone = threading.Event()
 
@@ -348,12 +346,33 @@ def _ask_all(
         return found
 
     try:
-        with ThreadPoolExecutor(len(lines)) as pool:
-            parts = list(pool.map(answered, range(min(len(lines), len(questions)))))
+        parts = _at_once(answered, min(len(lines), len(questions)))
     finally:
         for one in lines[1:]:
             one.close()
     return [parts[place % len(lines)][place // len(lines)] for place in range(len(questions))]
+
+
+def _at_once(call: t.Callable[[int], t.Any], count: int) -> list[t.Any]:
+    """What it answers for each number, in a thread each. As concurrent.futures does it, which takes as long to load as all else here."""
+    answers: list[t.Any] = [None] * count
+    errors: list[BaseException | None] = [None] * count
+
+    def one(number: int) -> None:
+        try:
+            answers[number] = call(number)
+        except BaseException as error:  # for whoever waits
+            errors[number] = error
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in errors:
+        if error:
+            raise error
+    return answers
 
 
 def _persist(line: Line, question: Question, identity: Identity, clock: t.Any) -> Response:
