@@ -37,6 +37,8 @@ _DECLARED: dict[str, t.Any] = {
     "identities": {"type": "list", "elements": "dict", "default": []},
     **{name: ZotConfig.SPEC[name] | {"default": None} for name in ("owner", "group", "file_mode")},
 }
+# What may be in variables that begin with options_in.
+_OF_VARIABLES = ("images", "ca_path", "timeout", "allowance_percent", "certificate_days", "disk_amber_percent", "disk_red_percent")
 # zot checks a password anew for each question: a report that is read in seconds asks no more than this. The role's proof asks all.
 _MOST_QUESTIONS = 150
 # Where a path has no home yet: nothing that is asked before the host was seen depends on it.
@@ -52,6 +54,7 @@ class ActionModule(StraightAction):
         "declared": {"type": "dict", "options": _DECLARED},
         "declared_in": {"type": "str"},
         "here": {"type": "dict", "options": HERE},
+        "options_in": {"type": "str"},
         "images": {"type": "dict", "default": {}},
         "ca_path": {"type": "str"},
         "timeout": {"type": "float", "default": 5},
@@ -61,6 +64,14 @@ class ActionModule(StraightAction):
         "disk_red_percent": {"type": "float", "default": Limits.disk_red},
     }
     RULES: t.ClassVar = {"mutually_exclusive": [("declared", "declared_in")], "required_one_of": [("declared", "declared_in", "here")]}
+
+    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        # Most of these variables are set nowhere, and a template for each of them would cost every host more than its comparison does.
+        given, known = self._task.args, task_vars or {}
+        for name in _OF_VARIABLES if given.get("options_in") else ():
+            if name not in given and f"{given['options_in']}{name}" in known:
+                given[name] = self._templar.template(known[f"{given['options_in']}{name}"])
+        return super().run(tmp, task_vars)
 
     def act(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         limits = Limits(args["allowance_percent"], args["certificate_days"], args["disk_amber_percent"], args["disk_red_percent"])

@@ -73,6 +73,11 @@ options:
       - The name of a variable that holds O(declared). Its templates may need C(__zot_host), which is set to what the host turns out to be,
         so that one call is enough. The role V(blumeops.zot.zot) has one, C(__zot_declared).
     type: str
+  options_in:
+    description:
+      - How the names of variables begin that hold those options which are not given, of O(images), O(ca_path), O(timeout) and what
+        begins a colour. With V(services_check_) the variable of O(timeout) is C(services_check_timeout).
+    type: str
   here:
     description:
       - What is asked on the controller, at the same time. Without O(declared) and O(declared_in) nothing is asked of the host.

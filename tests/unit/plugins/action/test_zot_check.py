@@ -6,6 +6,8 @@ import types
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.template import Templar as AnsiblesTemplar
+from ansible.template import trust_as_template
 from ansible_collections.blumeops.zot.plugins.action import zot_check
 from ansible_collections.blumeops.zot.plugins.action.zot_check import ActionModule
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
@@ -94,6 +96,23 @@ def test_settings_of_which_nothing_can_be_asked_say_so(action, settings, words):
     answer = action(declared={"config_path": "/c", "service": SERVICE, "release": "2.1.20", "settings": settings})
     assert action.ran[0]["questions"] == {}
     assert words in text(answer, "access") + text(answer, "drift")
+
+
+def test_options_that_are_not_given_are_those_of_variables(action):
+    variables = {"my_timeout": trust_as_template("{{ patience }}"), "patience": 7, "my_images": {"docker.io": "a:1"}, "my_ca_path": "/ca"}
+
+    def sent(**options):
+        task = types.SimpleNamespace(check_mode=False, async_val=0, diff=False)
+        task.args = {"declared": {"config_path": "/c", "service": SERVICE}, "ca_path": "/given", **options}
+        templar = AnsiblesTemplar(action.loader, variables=variables)
+        module = action.plugin(task, types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir=None)), None, action.loader, templar, None)
+        module.ran = []
+        module.run(task_vars={"inventory_hostname": "registry", **variables})
+        return {name: module.ran[0][name] for name in ("timeout", "images", "ca_path")}
+
+    assert sent(options_in="my_") == {"timeout": 7, "images": {"docker.io": "a:1"}, "ca_path": "/given"}
+    assert sent(options_in="my_", timeout=3)["timeout"] == 3
+    assert sent() == {"timeout": 5, "images": {}, "ca_path": "/given"}
 
 
 # ---- declared in a variable
