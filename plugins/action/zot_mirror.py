@@ -62,7 +62,7 @@ class ActionModule(ZotAction):
         }
 
     def _host(self, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        answer = self._execute_module(module_name="blumeops.zot.zot_mirror_host", module_args=arguments, task_vars=task_vars)
+        answer = self.unseen("blumeops.zot.zot_mirror_host", arguments, task_vars)
         if answer.get("failed"):
             raise ZotError(answer.get("msg", "the host's side failed"))
         return answer

@@ -7,6 +7,7 @@ import base64
 import typing as t
 from abc import abstractmethod
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 
@@ -41,7 +42,21 @@ class ZotAction(ActionBase):
 
     def content(self, path: str, task_vars: dict[str, t.Any]) -> bytes:
         """What a file of the host holds; raises ZotError."""
-        answer = self._execute_module(module_name="ansible.builtin.slurp", module_args={"src": path}, task_vars=task_vars)
+        answer = self.unseen("ansible.builtin.slurp", {"src": path}, task_vars)
         if answer.get("failed"):
             raise ZotError(f"{path} cannot be read on the host: {answer.get('msg')}")
         return base64.b64decode(answer["content"])
+
+    def unseen(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The answer of a module that has contents of files in it: ssh would print it at C(-vvv), unless it is told not to."""
+        context = self._connection._play_context
+        seen, context.no_log = context.no_log, True
+        try:
+            return self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
+        except AnsibleConnectionFailure:
+            # Why nobody answers is no secret, and is not told either then.
+            context.no_log = seen
+            self._low_level_execute_command(":")
+            raise
+        finally:
+            context.no_log = seen

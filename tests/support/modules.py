@@ -17,6 +17,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import get_url, slurp
 from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.play_context import PlayContext
 from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 from ansible_collections.blumeops.zot.plugins.modules import zot_host, zot_observe
@@ -111,3 +112,4 @@ class _Connection:
     """As much of a connection as `ActionBase.run` looks at."""
 
     _shell = types.SimpleNamespace(tmpdir="/nowhere", join_path=os.path.join)
+    _play_context = PlayContext()

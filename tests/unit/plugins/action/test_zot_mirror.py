@@ -138,3 +138,17 @@ def test_what_is_wrong_is_told_without_quoting_it(mirror, given, message):
 def test_a_client_that_is_none_is_told(mirror, client):
     with pytest.raises(AnsibleActionFail):
         mirror(clients=[client])
+
+
+def test_contents_of_files_are_not_printed_by_the_connection(mirror, monkeypatch):
+    seen = []
+    plugin = mirror.action.plugin
+    run = plugin._execute_module
+
+    def running(self, **given):
+        seen.append(self._connection._play_context.no_log)
+        return run(self, **given)
+
+    monkeypatch.setattr(plugin, "_execute_module", running)
+    assert mirror()["changed"]
+    assert seen == [True, True]
