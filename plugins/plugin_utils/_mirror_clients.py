@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import typing as t
 from dataclasses import dataclass
@@ -85,8 +86,11 @@ def clients_of(given: list[Told], registry: t.Any, proxy: str) -> list[Client]:
     return found
 
 
-def _identity(client: Client) -> tuple[t.Any, ...]:
-    return (client.name, *(client.options.get(key) for key in ("path", "profile", "cluster")))
+def _identity(client: Client) -> tuple[str, str]:
+    usual = {"minikube": ("profile", "minikube"), "kind": ("cluster", "kind")}
+    if client.in_nodes:
+        return client.name, client.options.get(*usual[client.name])
+    return client.name, posixpath.normpath(path_of(client, client.name))
 
 
 def authority_of(text: str) -> str:

@@ -33,13 +33,18 @@ _CRI = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.images"}
 
 
 class File(t.NamedTuple):
-    """``secret``: nobody else may see the content; ``shared``: others' settings are in it, so that its mode and owner stay as they are."""
+    """``secret``: nobody else may see the content; ``read``: how its text is read where others' settings are in it, so that its mode and
+    owner stay as they are."""
 
     path: str
     content: str
     mode: str
     secret: bool = False
-    shared: bool = False
+    read: t.Callable[[str, str], dict[str, t.Any]] | None = None
+
+    @property
+    def shared(self) -> bool:
+        return self.read is not None
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,11 @@ def _containerd_config(wanted: Wanted) -> list[File]:
     if not isinstance(version, int) or version not in _CRI:
         raise ZotError(
             f"{wanted.path}: version is neither 2 (containerd 1.x) nor 3 (containerd 2.x)"
-            + ("; migrate it first: containerd config migrate" if tree else "; give config_version, or the text of the file in existing")
+            + (
+                "; rewrite it for version 2 first, or leave it alone (config: false) where CRI is not used"
+                if tree
+                else "; give config_version, or the text of the file in existing"
+            )
         )
     plugin = _CRI[version]
     table = toml([(["plugins", plugin, "registry"], {"config_path": folder})])
@@ -107,10 +116,14 @@ def _containerd_config(wanted: Wanted) -> list[File]:
         raise ZotError(f"{wanted.path}: mirrors or configs.*.tls are set, with which containerd refuses config_path; remove them first")
     present = registry.get("config_path") or ""
     if isinstance(present, str) and folder in present.split(":"):
-        return [_shared(wanted, before)]
+        return [_shared(wanted, toml_tree, before)]
     if present:
         raise ZotError(f"{wanted.path}: config_path names another folder; write the files there (path), or remove it first")
-    after = _with_config_path(before, plugin, table, f'config_path = "{folder}"') if tree else f"version = {version}\n\n{table}"
+    after = (
+        _with_config_path(before, plugin, table, f'config_path = "{folder}"')
+        if tree
+        else _appended(before, f"version = {version}\n\n{table}")
+    )
     expected = {**tree, "version": version, "plugins": {**_table(tree, "plugins")}}
     expected["plugins"][plugin] = {**_table(expected["plugins"], plugin), "registry": {**registry, "config_path": folder}}
     return [_proved(wanted.path, after, expected, table)]
@@ -154,7 +167,7 @@ def _k3s(wanted: Wanted) -> list[File]:
         configs[registry.authority] = _k3s_config(wanted, {**_section(configs, registry.authority, wanted)}, tls, login)
     after = {**before, "mirrors": mirrors, **({"configs": configs} if configs else {})}
     text = wanted.before if after == before else MARKED_YAML + yaml.safe_dump(after, sort_keys=False, allow_unicode=True)
-    return [_shared(wanted, text, secret=bool(login))]
+    return [_shared(wanted, yaml_mapping, text, secret=bool(login))]
 
 
 MARKED_YAML = "# blumeops.zot keeps the mirrors of the registry's upstreams here. Other keys stay; comments do not.\n"
@@ -211,7 +224,7 @@ def _buildkit(wanted: Wanted) -> list[File]:
         elif any(_table(present, host).get(key) != value for key, value in table.items()):
             raise _taken(wanted, f'registry."{host}"', "it says otherwise")
     if not missing:
-        return [_shared(wanted, wanted.before)]
+        return [_shared(wanted, toml_tree, wanted.before)]
     expected = {**tree, "registry": {**tables, **present}}
     return [_proved(wanted.path, _appended(wanted.before, toml(missing)), expected, toml(missing))]
 
@@ -232,7 +245,7 @@ def _docker(wanted: Wanted) -> list[File]:
     kept = [url for url in present if url.rstrip("/") == wanted.proxy][:1] or [wanted.proxy]
     after = {**before, "registry-mirrors": [*kept, *others]}
     text = wanted.before if after == before else json.dumps(after, indent=2, ensure_ascii=False) + "\n"
-    return [_shared(wanted, text)]
+    return [_shared(wanted, json_mapping, text)]
 
 
 def _caddy(wanted: Wanted) -> list[File]:
@@ -311,8 +324,8 @@ def _own(wanted: Wanted, path: str, content: str, secret: bool = False, replacea
     return File(path, content, "0600" if secret else "0644", secret)
 
 
-def _shared(wanted: Wanted, content: str, secret: bool = False) -> File:
-    return File(wanted.path, content, "0600", secret, shared=True)
+def _shared(wanted: Wanted, read: t.Callable[[str, str], dict[str, t.Any]], content: str, secret: bool = False) -> File:
+    return File(wanted.path, content, "0600", secret, read)
 
 
 def _appended(text: str, part: str) -> str:
@@ -327,7 +340,7 @@ def _proved(path: str, text: str, expected: dict[str, t.Any], part: str) -> File
         same = False
     if not same:
         raise ZotError(f"{path} is written in a way that cannot be added to; add this to it yourself:\n{part}")
-    return File(path, text, "0600", shared=True)
+    return File(path, text, "0600", read=toml_tree)
 
 
 def _taken(wanted: Wanted, key: str, why: str) -> ZotError:
@@ -362,7 +375,7 @@ def auth_file(path: str, existing: str, logins: list[str], registry: Registry) -
             raise ZotError(f"{path}: auths.{key} is set already, and it is another login; remove it there first")
     after = {**tree, "auths": {**auths, **{key: {"auth": ours} for key in logins}}}
     text = existing if after == tree else json.dumps(after, indent=2, ensure_ascii=False) + "\n"
-    return File(path, text, "0600", secret=True, shared=True)
+    return File(path, text, "0600", secret=True, read=json_mapping)
 
 
 def _user(auth: t.Any) -> str:

@@ -26,7 +26,6 @@ from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_clients impor
     path_of,
 )
 from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_files import CERTS_D, CLIENTS, File, auth_file, files, needs_no_config
-from ansible_collections.blumeops.zot.plugins.plugin_utils._mirror_formats import json_mapping, toml_tree, yaml_mapping
 from ansible_collections.blumeops.zot.plugins.plugin_utils._routes import origin, upstreams_of
 
 
@@ -44,9 +43,8 @@ class Change:
     def told(self) -> Told:
         """As the module for the host takes it."""
         folder = "0700" if self.file.secret and self.file.path.startswith("~") else "0755"
-        content = base64.b64encode(self.file.content.encode()).decode()
         where = {"place": self.place, "node": self.node, "path": self.file.path, **({"owner": self.owner} if self.owner else {})}
-        return {**where, "content": content, "mode": self.mode, "folder_mode": folder}
+        return {**where, "content": _coded(self.file.content), "mode": self.mode, "folder_mode": folder}
 
 
 @dataclass
@@ -107,6 +105,8 @@ def _plan_host(made: Plan, wish: Wish, answer: Told) -> None:
     name, usual, options = wish.kind, USUAL[wish.kind], wish.client.options
     changed = _changes(wish, answer["files"], answer)
     made.changes += [replace(change, owner=options.get("owner", "")) for change in changed]
+    # Another client may have its part in the same file.
+    answer["files"].update({change.file.path: {"content": _coded(change.file.content), "mode": change.mode} for change in changed})
     if not made.has_to_take(name, wish, changed):
         return
     argv: list[str] | None = options.get("command")
@@ -242,6 +242,11 @@ def _given(words: list[str], option: str) -> list[str]:
     ]
 
 
+def _coded(text: str) -> str:
+    """As files travel between here and the host."""
+    return base64.b64encode(text.encode()).decode()
+
+
 def _text(file: Told, path: str) -> str:
     try:
         return base64.b64decode(file["content"]).decode()
@@ -256,17 +261,16 @@ def diff_of(change: Change) -> Told:
     """What changes. Of a secret only that it does, and of a file with others' settings only the part that is ours."""
     file, before = change.file, change.before
     header = {"before_header": f"{change.header} (mode {change.mode})", "after_header": f"{change.header} (mode {change.mode})"}
-    if file.shared and not file.secret:
-        shown = _parts(before or "", file.content, file.path)
+    if file.read and not file.secret:
+        shown = _parts(*(file.read(text, file.path) for text in (before or "", file.content)))
     else:
         hides = file.secret or change.was_secret
         shown = ("(a secret)\n" if hides and before else before or "", "(with the login; a secret)\n" if file.secret else file.content)
     return {**header, "before": shown[0], "after": shown[1]}
 
 
-def _parts(before: str, after: str, path: str) -> tuple[str, str]:
-    read = json_mapping if path.endswith(".json") else toml_tree if path.endswith(".toml") else yaml_mapping
-    parts = _differing(read(before, path), read(after, path))
+def _parts(before: Told, after: Told) -> tuple[str, str]:
+    parts = _differing(before, after)
     return tuple(yaml.safe_dump(masked(part), sort_keys=False) if part else "" for part in parts)  # type: ignore[return-value]
 
 

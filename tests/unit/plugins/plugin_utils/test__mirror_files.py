@@ -142,9 +142,9 @@ TABLE = '[plugins."io.containerd.grpc.v1.cri".registry'
     ("text", "message"),
     [
         ("", "give config_version"),
-        ("[debug]\n", "migrate it first"),
-        ("version = 1\n", "migrate it first"),
-        ("version = []\n", "migrate it first"),
+        ("[debug]\n", "rewrite it for version 2 first"),
+        ("version = 1\n", "rewrite it for version 2 first"),
+        ("version = []\n", "rewrite it for version 2 first"),
         (f"version = 2\n{TABLE}]\nconfig_path = '/{CANARY}'\n", "config_path names another folder"),
         (f"version = 2\n{TABLE}]\nconfig_path = 7\n", "config_path names another folder"),
         (f"version = 2\n{TABLE}.mirrors.'a.io']\nendpoint = ['{CANARY}']\n", "containerd refuses config_path"),
@@ -543,3 +543,9 @@ def test_a_changed_password_of_the_same_user_is_taken_over_and_the_same_one_chan
 )
 def test_a_login_file_that_contradicts_is_refused(text, message):
     refused(message, logged_in, text)
+
+
+def test_a_containerd_configuration_of_comments_alone_keeps_them():
+    text = one("containerd_config", existing={CONFIG: "# ours\n"}, config_version=2).content
+    assert text.startswith("# ours\n")
+    assert tomllib.loads(text)["version"] == 2

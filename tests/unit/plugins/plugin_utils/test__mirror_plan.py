@@ -407,3 +407,32 @@ def test_no_secret_is_shown_when_it_comes_changes_or_goes(client):
     diffs = [diff_of(change) for change in login.changes]
     assert CANARY not in json.dumps(diffs)
     assert all(diff["before"] == "" and diff["after"] for diff in diffs)
+
+
+def test_two_clients_have_their_parts_in_one_file():
+    clients = [{"name": "podman"}, {"name": "podman", "path": "/etc/other.conf", "registry": "https://second.test"}]
+    first = made(*clients, registry=LOGIN, upstreams=["docker.io"])
+    auths = json.loads(contents(first)["~/.config/containers/auth.json"])["auths"]
+    assert sorted(auths) == ["registry.test:5000/docker.io", "second.test/docker.io"]
+    assert made(*clients, registry=LOGIN, upstreams=["docker.io"], host=answer(after(first))).changes == []
+
+
+def test_two_clients_that_want_one_file_otherwise_are_refused_at_once():
+    refused(
+        "containerd: /etc/containerd/config.toml: config_path names another folder", "containerd", {"name": "containerd", "path": "/other"}
+    )
+    refused(
+        "rke2: /r.yaml: mirrors.docker.io.endpoint is set",
+        *({"name": name, "path": "/r.yaml", "registry": f"https://{name}.test"} for name in ("k3s", "rke2")),
+    )
+
+
+@pytest.mark.parametrize("client", ["k3s", "buildkit", "docker"])
+def test_a_diff_does_not_depend_on_the_name_of_the_file(client):
+    usual, named = made(client), made({"name": client, "path": "/etc/named"})
+    assert [diff_of(change)["after"] for change in named.changes] == [diff_of(change)["after"] for change in usual.changes]
+
+
+def test_the_diff_of_containerds_own_file_does_not_depend_on_its_name():
+    (change,) = (change for change in made({"name": "containerd", "config_path": "/etc/cd"}).changes if change.header == "/etc/cd")
+    assert "config_path: /etc/containerd/certs.d" in diff_of(change)["after"]
