@@ -251,7 +251,7 @@ def test_no_secret_is_told_or_seen(given: House) -> None:
         watch.until_end(process)
         out, err = process.communicate()
     assert process.returncode == 2
-    assert "zot_observe" in err, "it was told in full"
+    assert "zot_observe is called by a program on standard input" in err, "it was told in full"
     told = (out + err).encode() + watch.everything
     for secret in (CANARY, given.key):
         for form in forms(secret, USER):

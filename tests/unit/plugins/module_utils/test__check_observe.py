@@ -5,7 +5,8 @@ import json
 import threading
 
 import pytest
-from ansible_collections.blumeops.zot.plugins.module_utils._check_observe import Ports, observe, together
+from ansible_collections.blumeops.zot.plugins.module_utils import _check_observe
+from ansible_collections.blumeops.zot.plugins.module_utils._check_observe import Ports, answer, look, observe, together
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import Completed
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response
@@ -147,3 +148,20 @@ def test_what_fails_or_is_late_takes_nothing_from_the_others():
 
 def test_nobody_waits_for_who_is_late_at_the_end_of_the_module():
     assert together({"kind": lambda: threading.current_thread().daemon}, 30) == {"kind": True}
+
+
+def test_without_a_module_around_it_what_is_not_given_is_what_the_module_takes(monkeypatch):
+    monkeypatch.setattr(_check_observe, "observe", lambda params, place, _ports: {"params": params, "place": place})
+    monkeypatch.setenv("HOME", "/home/me")
+    params = {"service_manager": "launchd", "places": {"launchd": "here"}}
+    seen = answer({**params, "ca_path": "~/ca.pem"})["seen"]
+    assert (seen["place"], seen["params"]["ca_path"], seen["params"]["release"]) == ("here", "/home/me/ca.pem", None)
+    assert answer(params)["seen"]["params"]["ca_path"] is None
+    assert answer({**params, "release": "2.1.20"})["seen"]["params"]["release"] == "2.1.20"
+
+
+def test_without_a_module_around_it_a_failure_is_an_answer():
+    params = {"service_manager": "launchd", "places": {}}
+    assert answer(params) == {"failed": True, "msg": "places: nothing says where zot lies under launchd"}
+    with pytest.raises(ZotError):
+        look(params)

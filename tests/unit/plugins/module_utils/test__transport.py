@@ -255,6 +255,10 @@ def test_an_api_is_sent_a_body_and_its_redirects_are_answers(serve):
     assert (moved.status, moved.headers["Location"], elsewhere.asked) == (301, f"{elsewhere.url}/b", [])
 
 
+def test_without_tls_nobody_has_to_be_trusted(serve, tmp_path):
+    assert sender(ca_path=str(tmp_path / "absent.pem"))("GET", serve(answer("200 OK")).url).status == 200
+
+
 def test_an_authority_of_ones_own_can_be_trusted(serve, tmp_path):
     server = serve(answer("200 OK"), self_signed(tmp_path / "server.pem", "127.0.0.1"))
     assert sender()("GET", server.url).untrusted
