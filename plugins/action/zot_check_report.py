@@ -33,9 +33,11 @@ class ActionModule(ZotAction):
         asked = list(dict.fromkeys([*map(str, args["hosts"]), "localhost"]))
         registered = {host: plain(task_vars["hostvars"][host].get(args["variable"]) or {}, host) for host in asked}
         found = {host: _lines(each) for host, each in registered.items() if _is_registry(each)}
+        here = registered["localhost"].get("here")
+        if "localhost" in found and "lines" not in registered["localhost"]:
+            here = found.pop("localhost")[:1]  # of this machine nothing was asked but what it should have asked of others
         if not found:
             raise ZotError("no host has a registry: one that has is told by zot_grants, or zot_config_overrides")
-        here = registered["localhost"].get("here")
         report = summary(settle({**found, **({CONTROLLER: here} if here else {})}), args["fail_on"])
         text = json.dumps(report, indent=1) + "\n" if args["output"] == "json" else table(report, args["colour"])
         if args["path"]:

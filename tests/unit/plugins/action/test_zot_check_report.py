@@ -83,3 +83,11 @@ def test_the_controller_may_have_a_registry_itself():
 def test_without_any_registry_that_is_a_failure():
     with pytest.raises(ZotError, match="no host has a registry"):
         report({"nas": {"skipped": True}, "localhost": {"here": [KEY]}})
+
+
+def test_what_this_machine_could_not_ask_is_one_line_of_its_own():
+    found = {"indri": {"lines": [GREEN]}, "localhost": {"failed": True, "msg": "no such kind of store"}}
+    (line,) = report(found)[1]
+    assert line.splitlines()[1:] == ["controller  host   red    no such kind of store", "1 red, 1 green"]
+    with pytest.raises(ZotError, match="no host has a registry"):
+        report({"localhost": found["localhost"]})
