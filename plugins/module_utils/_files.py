@@ -17,8 +17,8 @@ import secrets
 import shutil
 import stat
 import typing as t
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from ansible_collections.blumeops.zot.plugins.module_utils._document import changed_paths, effective, masked
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
@@ -30,8 +30,7 @@ HTPASSWD_FILE = "htpasswd"
 _MANAGED = (HTPASSWD_FILE, OIDC_FILE, SESSION_FILE, UPSTREAMS_FILE)
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(t.NamedTuple):
     """Whose the files are (ids, or None to leave them) and the mode of what zot reads (0600 or 0640)."""
 
     uid: int | None = None
@@ -43,8 +42,7 @@ class Owner:
         return 0o750 if self.mode & 0o040 else 0o700
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(t.NamedTuple):
     """Where things lie for one configuration file."""
 
     config: Path
@@ -62,13 +60,12 @@ class Layout:
         return self.folder / "last-good" / "record.json"
 
 
-@dataclass
-class Wanted:
+class Wanted(t.NamedTuple):
     """The files the host is to have: name -> text, None where the text is not known (its secret was not given)."""
 
     document: dict[str, t.Any]
     text: str
-    files: dict[str, str | None] = field(default_factory=dict)
+    files: t.Mapping[str, str | None] = MappingProxyType({})
 
 
 def look(layout: Layout, wanted: Wanted, owner: Owner) -> dict[str, t.Any]:

@@ -15,7 +15,6 @@ import re
 import secrets
 import threading
 import typing as t
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
@@ -42,12 +41,14 @@ _NO_ANSWERS = (405, 407, 408, 421, 425, 429)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(t.NamedTuple):
     """Who asks; an empty name is everybody who is not logged in. ``secret`` is a password or an API key."""
 
     name: str = ""
-    secret: str = field(default="", repr=False)
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"Identity(name={self.name!r})"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -56,8 +57,7 @@ class Identity:
         return {"Authorization": "Basic " + base64.b64encode(f"{self.name}:{self.secret}".encode()).decode()}
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(t.NamedTuple):
     """May identity number ``who`` do this? ``tag`` is the one that would be updated."""
 
     who: int
@@ -88,8 +88,7 @@ def verdict(answer: Response) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(t.NamedTuple):
     """Where to ask, and how patiently; ``fail_delay`` are the seconds by which zot delays a denial."""
 
     url: str

@@ -6,11 +6,9 @@ from __future__ import annotations
 import os
 import subprocess
 import typing as t
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(t.NamedTuple):
     """What a program answered. ``rc`` is 127 when it could not be started and 124 when it ran out of time."""
 
     rc: int

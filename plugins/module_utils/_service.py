@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import typing as t
-from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import Runner
@@ -29,8 +28,7 @@ _AFTERMATH = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(t.NamedTuple):
     """A launchd label or a systemd unit, as its manager knows it."""
 
     manager: str

@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 _MOST_BYTES = 4 << 20
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(t.NamedTuple):
     """An answer; ``status`` is 0 when there was none, and ``reason`` then says why; ``untrusted`` when it is the certificate."""
 
     status: int
     body: bytes = b""
-    headers: t.Mapping[str, str] = field(default_factory=dict)
+    headers: t.Mapping[str, str] = MappingProxyType({})
     reason: str = ""
     untrusted: str = ""
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import json
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Transport
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(t.NamedTuple):
     """``ready``: it serves; ``release``: what it says it is, None where it does not say; ``reason``: why it is not ready."""
 
     ready: bool

@@ -227,7 +227,7 @@ def test_folders_are_made_or_refused(tmp_path):
 def test_secrets_in_documents_are_covered(layout):
     want = wanted()
     want.document["http"]["auth"] = {"openid": {"clientSecret": "canary"}}
-    want.text = canonical(want.document)
+    want = want._replace(text=canonical(want.document))
     provision(layout, want)
     found = _files.look(layout, wanted(), OWNER)
     assert "canary" not in json.dumps(found)
@@ -411,7 +411,7 @@ def test_the_users_own_file_that_the_document_names_stays(layout, wrap):
     own.write_text("bob:hash\n")
     want = wanted()
     want.document["http"]["auth"] = wrap(str(own))
-    want.text = canonical(want.document)
+    want = want._replace(text=canonical(want.document))
     for _run in range(2):
         provision(layout, want)
         assert own.read_text() == "bob:hash\n"
