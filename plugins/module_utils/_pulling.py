@@ -85,7 +85,7 @@ class _Client:
     def ask(self, *words: str) -> str:
         done = self._run([*self.command, *words])
         if done.rc:
-            raise ZotError(f"{self.name} cannot be asked what it has: {last_words(done)}")
+            raise ZotError(f"{self.name} cannot be asked what it has ({self.command[0]}): {last_words(done)}")
         return done.stdout
 
     def _do(self, *words: str) -> str:

@@ -207,6 +207,11 @@ def test_docker_pulls_what_it_does_not_have():
     assert client.drop(IMAGE) == ""
 
 
+def test_a_program_that_is_not_there_is_named():
+    with pytest.raises(ZotError, match=r"crictl cannot be asked what it has \(k3s\): no such program"):
+        client_of("k3s", Programs({})).has(IMAGE)
+
+
 def test_docker_that_does_not_answer():
     programs = Programs({f"docker image inspect --format {{{{.Id}}}} {IMAGE}": Completed(1, "", "Cannot connect to the Docker daemon")})
     with pytest.raises(ZotError, match="docker cannot be asked what it has: Cannot connect"):
