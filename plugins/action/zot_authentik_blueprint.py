@@ -78,6 +78,8 @@ class ActionModule(ZotAction):
             findings += ask(side, self._transport(given))
         result = told(findings, given["fail_on"], wanted.release)
         result.update(changed=False, environment=environment(blueprint), redirect_uri=side.redirect_uri)
+        if file and file.place and not file.place.key.endswith(".yaml"):
+            result["warnings"].append(f"{file.where}: authentik reads files that end in .yaml alone, so mount the key as one")
         if writes:
             result["blueprint"] = blueprint
         if writes and file:
@@ -90,7 +92,7 @@ class ActionModule(ZotAction):
             return
         result.update(changed=True, diff=[file.diff(blueprint)])
         if not self._task.check_mode:
-            write_local(file.path, text.encode())
+            write_local(file.path.resolve(), text.encode())  # a link stays one
 
     def _transport(self, given: dict[str, t.Any]) -> t.Callable[..., t.Any]:
         def asked(method: str, url: str, verify: bool = True) -> t.Any:

@@ -59,7 +59,11 @@ def with_blueprint(text: str | None, blueprint: str, place: ConfigMap | None, pa
     else:
         edited = _edit(text, found, blueprint, place, path)
         wanted[found.number]["data"][place.key] = blueprint
-    if [value for _node, value in _documents(edited, path)] != wanted:
+    try:
+        same = [value for _node, value in _documents(edited, path)] == wanted
+    except ZotError:
+        same = False
+    if not same:
         raise ZotError(f"{path}: the key {place.key} cannot be set without touching others; write its data as key: | and the text below")
     return edited
 
@@ -94,6 +98,8 @@ def _find(text: str, place: ConfigMap, path: str) -> _Found | None:
         raise ZotError(f"{path} holds no manifest; give another path, or move that file away")
     for number, (node, value) in enumerate(documents):
         metadata = mapping(value.get("metadata"))
+        if str(value.get("kind")).endswith("List"):
+            raise ZotError(f"{path} has a {value['kind']}, in which the ConfigMap may be; give each manifest a document of its own")
         if value.get("kind") != "ConfigMap" or metadata.get("name") != place.name:
             continue
         if place.namespace and metadata.get("namespace") not in (None, place.namespace):

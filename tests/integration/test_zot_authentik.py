@@ -103,3 +103,12 @@ def test_a_place_is_wanted(house: House) -> None:
     done = house(zot_authentik_path="")
     assert done.rc == 2
     assert "set zot_authentik_path" in done.stdout
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+@pytest.mark.parametrize("place", ["missing/zot.yaml", "zot.yml"])
+def test_a_file_on_a_host_that_authentik_would_not_read_is_refused(house: House, place: str, check: list[str]) -> None:
+    done = house(*check, zot_authentik_path="", zot_authentik_host_path=str(house.folder / place))
+    assert done.rc == 2
+    assert "zot_authentik_host_path has to be a file in a folder that is there" in done.stdout
+    assert not (house.folder / place).exists()

@@ -104,6 +104,22 @@ def test_a_check_tells_the_same_and_writes_nothing(blueprint):
     assert planned == blueprint()
 
 
+def test_a_link_stays_one(blueprint):
+    (blueprint.folder / "elsewhere").mkdir()
+    blueprint.path.symlink_to("elsewhere/zot.yaml")
+    for _new_and_then_there in range(2):
+        assert blueprint(name="Home" if blueprint.path.exists() else "Zot")["changed"]
+        assert blueprint.path.is_symlink()
+    assert "name: Home" in (blueprint.folder / "elsewhere" / "zot.yaml").read_text()
+
+
+@pytest.mark.parametrize(("key", "warned"), [("zot.yaml", False), ("zot.yml", True), ("zot", True)])
+def test_a_key_that_authentik_would_not_read_is_told(blueprint, key, warned):
+    result = blueprint(config_map={**MAP, "key": key})
+    assert result["changed"]
+    assert any("authentik reads files that end in .yaml alone" in text for text in result["warnings"]) is warned
+
+
 def test_without_a_path_it_is_only_returned(blueprint):
     result = blueprint(path=None)
     assert (result["changed"], list(blueprint.folder.iterdir())) == (False, [])
