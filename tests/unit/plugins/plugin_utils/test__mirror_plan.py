@@ -436,3 +436,17 @@ def test_a_diff_does_not_depend_on_the_name_of_the_file(client):
 def test_the_diff_of_containerds_own_file_does_not_depend_on_its_name():
     (change,) = (change for change in made({"name": "containerd", "config_path": "/etc/cd"}).changes if change.header == "/etc/cd")
     assert "config_path: /etc/containerd/certs.d" in diff_of(change)["after"]
+
+
+def test_files_that_containerd_imports_may_undo_it_and_that_is_told():
+    text = 'imports = ["/etc/containerd/conf.d/*.toml"]\nversion = 2\n'
+    first = made("containerd", host=answer({CONFIG: (text, "0644")}))
+    assert "containerd: /etc/containerd/config.toml imports files, which are not looked at" in first.left[0]
+    second = made("containerd", host=answer(after(first)))
+    assert (second.changes, second.left) == ([], [])
+    assert not any("imports" in left for left in made("containerd", host=answer({CONFIG: ("imports = []\nversion = 2\n", "0644")})).left)
+
+
+def test_files_that_a_nodes_containerd_imports_are_told_with_its_name():
+    there = answer({CONFIG: ('imports = ["x"]\nversion = 2\n', "0644")}, node="kind-worker")
+    assert "kind kind-worker: /etc/containerd/config.toml imports files" in made("kind", nodes=[[there]]).left[0]
