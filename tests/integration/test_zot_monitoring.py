@@ -106,6 +106,26 @@ def test_a_zot_is_told_of_and_a_second_run_changes_nothing(watched: Watched) -> 
     assert (watched.written(), watched.plist.read_bytes(), watched.script.read_bytes()) == before
 
 
+def test_folders_are_made_for_all_to_read_and_those_that_are_there_stay_as_they_are(watched: Watched) -> None:
+    watched.text.mkdir()
+    watched.text.chmod(0o775)  # a group's
+    logs = watched.mac.home / "Library" / "Logs"
+    logs.mkdir(parents=True)
+    logs.chmod(0o700)
+    new = watched.files / "scrape" / "zot"
+    given = {"zot_monitoring_prometheus_path": str(new / "zot.yml"), "zot_monitoring_interval": "30"}
+    assert watched.play("--check", **given).changed > 0
+    assert not new.exists()
+    old = os.umask(0o077)
+    try:
+        assert watched.play(**given).changed > 0
+    finally:
+        os.umask(old)
+    assert [path.stat().st_mode & 0o777 for path in (watched.text, logs, new, new.parent)] == [0o775, 0o700, 0o755, 0o755]
+    assert plistlib.loads(watched.plist.read_bytes())["StartInterval"] == 30
+    assert watched.play(**given).changed == 0
+
+
 def test_what_was_there_by_hand_is_replaced_in_place(watched: Watched) -> None:
     """As the role zot_metrics left it: the script beside, and a job that launchd runs."""
     watched.script.parent.mkdir(parents=True)
@@ -137,6 +157,14 @@ def test_what_was_there_by_hand_is_replaced_in_place(watched: Watched) -> None:
         ({"zot_monitoring_password_file": ""}, "needs zot_monitoring_password_file"),
         ({"zot_monitoring_thresholds": {"slow_second": 5}}, "slow_second"),
         ({"zot_monitoring_thresholds": {"slow_seconds": 7}}, "slow_seconds"),
+        ({"zot_monitoring_thresholds": {"down_for": "5 minutes"}}, "see down_for"),
+        ({"zot_monitoring_thresholds": {"missing_for": ""}}, "see missing_for"),
+        ({"zot_monitoring_scrape_interval": 60}, "see zot_monitoring_scrape_interval"),
+        ({"zot_monitoring_job": "it's: zot"}, "zot_monitoring_job is a name"),
+        ({"zot_monitoring_targets": []}, "zot_monitoring_targets needs"),
+        ({"zot_monitoring_targets": [{"url": "indri:5050", "instance": "i"}]}, "zot_monitoring_targets needs"),
+        ({"zot_monitoring_targets": [{"url": f"https://p:{CANARY}@indri:5050", "instance": "i"}]}, "without a login"),
+        ({"zot_monitoring_targets": [{"url": "https://indri/registry/", "instance": "i"}]}, "and a path"),
     ],
 )
 def test_a_scrape_that_zot_would_refuse_is_not_written(watched: Watched, given: dict[str, t.Any], message: str) -> None:

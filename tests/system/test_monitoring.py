@@ -110,6 +110,10 @@ CASES = [
     Case("ZotScrapeMissing", one("up", ZOT, "0x20"), 15),
     Case("ZotTextfileMissing", one("up", ZOT, "1x20"), 15, {}, "nobody tells whether zot is up"),
     Case("ZotTextfileMissing", one("zot_up", HOST, "0x20"), 15),
+    # One of two, whose other alerts are silent from then on.
+    Case("ZotTextfileMissing", {**one("zot_up", HOST, "1x60"), **one("zot_up", {"instance": "mac"}, "1x5 stale")}, 21, {"instance": "mac"},
+         "nobody tells whether zot on mac is up"),
+    Case("ZotTextfileMissing", {**one("zot_up", HOST, "1x60"), **one("zot_up", {"instance": "mac"}, "1x5 stale _x9 1x60")}, 30),
     Case("ZotTextfileStale", one("zot_textfile_timestamp_seconds", HOST, "60x20"), 12, HOST, "what is told of zot on indri is 11m 0s old"),
     Case("ZotTextfileStale", one("zot_textfile_timestamp_seconds", HOST, "60x20"), 11),
     Case("ZotServerErrors", requests_of_zot(6, 94), 20, ZOT, "6% of the requests to zot on indri fail with 5xx"),
@@ -138,6 +142,17 @@ CASES = [
          "the CI key of zot-ci at https://r.example expires in 13d 0h 0m 0s"),
     Case("ZotCiKeyExpiresSoon", one(EXPIRES, KEY, f"{15 * DAY}x10"), 5),
     Case("ZotCiKeyExpiresSoon", one(EXPIRES, KEY, "300x10"), 6),  # it has expired
+    # Replaced when two thirds of its life are over, however long that is.
+    Case("ZotCiKeyExpiresSoon", {**one(EXPIRES, KEY, f"{10 * DAY}x10"), **one(CREATED, KEY, f"-{20 * DAY}x10")}, 5),
+    Case("ZotCiKeyExpiresSoon", {**one(EXPIRES, KEY, f"{7 * DAY}x10"), **one(CREATED, KEY, f"-{23 * DAY}x10")}, 0, KEY,
+         "the CI key of zot-ci at https://r.example expires in 7d 0h 0m 0s"),
+    Case("ZotCiKeyExpiresSoon", {**one(EXPIRES, KEY, f"{13 * DAY}x10"), **one(CREATED, KEY, f"-{77 * DAY}x10")}, 0, KEY,
+         "the CI key of zot-ci at https://r.example expires in 13d 0h 0m 0s"),
+    Case("ZotCiKeyRotationOverdue", {**one(EXPIRES, KEY, f"{122 * DAY}x10"), **one(CREATED, KEY, f"-{243 * DAY}x10")}, 5),
+    Case("ZotCiKeyRotationOverdue", {**one(EXPIRES, KEY, f"{65 * DAY}x10"), **one(CREATED, KEY, f"-{300 * DAY}x10")}, 0, KEY,
+         "the CI key of zot-ci at https://r.example is 300d 0h 0m 0s old"),
+    Case("ZotCiKeyRotationOverdue", {**one(EXPIRES, KEY, f"{19 * DAY}x10"), **one(CREATED, KEY, f"-{71 * DAY}x10")}, 0, KEY,
+         "the CI key of zot-ci at https://r.example is 71d 0h 0m 0s old"),
     Case("ZotCiKeyRotationOverdue", one(CREATED, KEY, f"-{71 * DAY}x10"), 0, KEY,
          "the CI key of zot-ci at https://r.example is 71d 0h 0m 0s old"),
     Case("ZotCiKeyRotationOverdue", one(CREATED, KEY, f"-{69 * DAY}x10"), 5),
@@ -192,6 +207,32 @@ def test_an_alert_fires_when_it_should_and_only_then(alert: str, tmp_path: Path)
             }
         )
     holds(tests, tmp_path)
+
+
+def test_a_day_on_which_nothing_is_wrong_is_quiet(tmp_path: Path) -> None:
+    """The first scrape, a restart that begins all counters anew, an hour without requests, then one that fails and one that takes long."""
+    code = {name: labelled("zot_http_requests_total", {**ZOT, "method": "GET", "code": name}) for name in ("200", "500")}
+    latency = {le: labelled("zot_http_method_latency_seconds_bucket", {**ZOT, "method": "GET", "le": le}) for le in ("30", "+Inf")}
+    series = {
+        **{labelled(name, HOST): "1x300" for name in ("zot_up", "zot_ready")},
+        **one("up", ZOT, "1x300"),
+        **one("process_start_time_seconds", ZOT, "1x60 3600x240"),
+        **one("zot_textfile_timestamp_seconds", HOST, "0+60x300"),
+        **disk("400-0.01x300"),
+        **one("zot_repo_storage_bytes", {**ZOT, "repo": "a"}, f"{50 * GIB}x60 0 {20 * GIB} {50 * GIB}x238"),
+        code["200"]: "500+9x60 0+0x60 0+0x180",
+        code["500"]: "_x120 0 1x180",
+        latency["30"]: "500+9x60 0x240",
+        latency["+Inf"]: "500+9x60 0x120 1x120",
+        labelled("zot_http_method_latency_seconds_count", {**ZOT, "method": "GET"}): "500+9x60 0x120 1x120",
+    }
+    alerts = [name for name, rule in rules().items() if "alert" in rule]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [{"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []} for name in alerts for minute in range(300)],
+    }
+    holds([test], tmp_path)
 
 
 @pytest.mark.parametrize(

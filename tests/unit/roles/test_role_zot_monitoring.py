@@ -82,6 +82,32 @@ def test_on_linux_it_is_beside_zot() -> None:
     assert value("__zot_monitoring_data_dir") == "/var/lib/zot"
 
 
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:5000"),
+        ({"zot_address": "0.0.0.0", "zot_port": 5050}, "http://127.0.0.1:5050"),
+        ({"zot_address": "::"}, "http://127.0.0.1:5000"),
+        ({"zot_address": "10.0.0.7"}, "http://10.0.0.7:5000"),
+        ({"zot_address": "[::1]"}, "http://[::1]:5000"),
+        ({"zot_address": "::1"}, "http://[::1]:5000"),
+        ({"zot_config_overrides": {"http": {"tls": {"cert": "/c", "key": "/k"}}}}, "https://127.0.0.1:5000"),
+        ({"zot_config_overrides": {"http": {"tls": None}}}, "http://127.0.0.1:5000"),
+        ({"zot_config_overrides": {"http": None}}, "http://127.0.0.1:5000"),
+    ],
+)
+def test_zot_is_asked_where_the_role_lets_it_listen(given: dict[str, t.Any], url: str) -> None:
+    assert value("zot_monitoring_url", **given) == url
+
+
+def test_what_is_seldom_told_is_not_stale_for_that() -> None:
+    def age(**given: t.Any) -> int:
+        return int(value("__zot_monitoring_thresholds", **given)["textfile_age_seconds"])
+
+    assert [age(), age(zot_monitoring_interval=60), age(zot_monitoring_interval="900")] == [600, 600, 4500]
+    assert age(zot_monitoring_interval=900, zot_monitoring_thresholds={"textfile_age_seconds": 7}) == 7
+
+
 # --- the scrape
 
 
@@ -173,6 +199,13 @@ def test_each_threshold_counts(name: str) -> None:
     changed = rendered("zot.rules.yml", zot_monitoring_thresholds={name: other})
     assert changed != rendered("zot.rules.yml")
     assert str(other) in changed
+
+
+def test_numbers_may_be_text() -> None:
+    """As everything is that comes from -e name=value."""
+    thresholds = {"disk_free_ratio": 0.05, "key_expires_days": 7, "certificate_days": 3}
+    text = {name: str(number) for name, number in thresholds.items()}
+    assert rendered("zot.json", zot_monitoring_thresholds=text) == rendered("zot.json", zot_monitoring_thresholds=thresholds)
 
 
 def test_the_job_is_the_one_that_is_scraped() -> None:
@@ -368,6 +401,14 @@ def test_a_zot_that_serves_is_up(registry: t.Callable[..., Registry], tmp_path: 
     assert int(told["zot_disk_size_bytes"]) == pytest.approx(free.total, rel=0.01)
     assert (folder / "zot.prom").stat().st_mode & 0o777 == 0o644
     assert not [name for name in told if "upstream" in name or "external" in name or "certificate" in name]
+
+
+@needs_curl
+def test_a_zot_with_tls_of_its_own_is_up_whoever_signed_that(registry, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path / "pem", "localhost"))
+    told = run(tmp_path / "text", url=registry({"/v2/": 200, "/readyz": 200}, context).url)
+    assert (told["zot_up"], told["zot_ready"]) == ("1", "1")
 
 
 @needs_curl
