@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.module_utils._mirror_faults import UNJUDGED
 from ansible_collections.blumeops.zot.plugins.module_utils._pulling import Puller, last_words
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, Sender
 
@@ -202,7 +203,8 @@ def check(zot: Zot, client: Puller, route: t.Mapping[str, t.Any], faults: Faults
         "left": left,
     }
     if reason := _reason(zot, client, route, (outcome, proof), done, faults):
-        raise ZotError(f"{image} on {client.name}: {reason}", **{**told, "cached": None if outcome == UNKNOWN else False, "reason": reason})
+        unknown = outcome == UNKNOWN or (outcome == CACHED and UNJUDGED in reason)
+        raise ZotError(f"{image} on {client.name}: {reason}", **{**told, "cached": None if unknown else False, "reason": reason})
     return {**told, "msg": f"{image} came through the registry: {PROOFS[proof]}"}
 
 
@@ -232,21 +234,26 @@ def _reason(zot: Zot, client: Puller, route: t.Mapping[str, t.Any], judged: tupl
         return "it had the image's content under another name, and asked for nothing; give an image of which it has nothing"
     if outcome == CACHED and not done.rc:
         # Who stands in has settings of its own; and who only resolves a tag makes it appear too.
-        return faults() if client.stands_in or proof == "appeared" else ""
+        found = faults() if client.stands_in or proof == "appeared" else ""
+        if found == UNJUDGED:
+            return f"zot has a tag that it did not have, and whose it is cannot be told: {UNJUDGED}" if proof == "appeared" else ""
+        return found
     if outcome == CACHED:
         return f"the registry served it, and then the pull failed: {last_words(done)}"
     went = f"the pull failed ({last_words(done)})" if done.rc else "it was pulled past the registry"
-    return f"{went}: {faults() or _answer_of(zot, route, proof)}"
+    found = faults()
+    return f"{went}: {_answer_of(zot, route, proof, found) if found in ('', UNJUDGED) else found}"
 
 
-def _answer_of(zot: Zot, route: t.Mapping[str, t.Any], proof: str) -> str:
+def _answer_of(zot: Zot, route: t.Mapping[str, t.Any], proof: str, unjudged: str) -> str:
     """What the registry says itself to what the client should have asked."""
     answer = zot.has_manifest(*place(route))
     asked = f"{zot.url}/v2/{place(route)[0]}"
     if answer.status == 200 and proof == "resolved":
         return "the registry was asked only which image the tag is, and the image came from elsewhere"
     if answer.status == 200:
-        return f"{asked} has it, and the client did not ask: its files are right now, but it may not have read them (restart it)"
+        why = unjudged or "its files are right now, but it may not have read them (restart it)"
+        return f"{asked} has it, and the client did not ask: {why}"
     if answer.status == 404:
         upstream = route["upstream"].partition("/")[0]
         return f"{asked} answers 404: {upstream} has no such image, is down, or refuses zot, whose log says which"

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ansible_collections.blumeops.zot.plugins.module_utils._mirror_faults import (
+    UNJUDGED,
     Mirror,
     Read,
     containers_fault,
@@ -29,7 +30,7 @@ _MIRRORS = ["info", "--format", "{{json .RegistryConfig.Mirrors}}"]
 
 
 def fault_of(args: t.Mapping[str, t.Any], command: list[str], route: t.Mapping[str, t.Any], run: Runner) -> str:
-    """``args``: the module's. ``command``: how the client is called. Empty where all is as it should be, or nobody can tell."""
+    """``args``: the module's. ``command``: how the client is called. Empty where all is as it should be; UNJUDGED where nobody can tell."""
     mirror, client = mirror_of(route, args["url"]), args["client"]
     inside = _inside(client, command)
     read = _reader([*inside, "cat"], run) if inside else read_file
@@ -41,6 +42,8 @@ def fault_of(args: t.Mapping[str, t.Any], command: list[str], route: t.Mapping[s
         fault = docker_fault(run([*command, *_MIRRORS]).stdout, mirror)
     else:
         fault = _of_containerd(args, inside, mirror, read, run)
+    if fault == UNJUDGED and args["files"]:
+        fault = ""  # what they should be was given
     return fault or _not_as_made(args["files"], read)
 
 
@@ -84,12 +87,12 @@ def _of_containerd(args: t.Mapping[str, t.Any], inside: list[str], mirror: Mirro
             return docker_fault(docker.stdout, mirror)
     folder = args["hosts_dir"] or HOSTS_DIRS[client]
     fault = hosts_fault(folder, mirror, read)
-    if fault and read(f"/etc/rancher/{client}/registries.yaml") is not None:
+    if fault and fault != UNJUDGED and read(f"/etc/rancher/{client}/registries.yaml") is not None:
         return f"{fault}; {client} makes it of registries.yaml at its start: was it restarted since?"
-    if fault or client != "containerd":
+    if fault not in ("", UNJUDGED) or client != "containerd":
         return fault
     dump = run([*inside, "containerd", "-c", args["config_path"], "config", "dump"])
-    return "" if dump.rc else cri_fault(dump.stdout, folder)
+    return (not dump.rc and cri_fault(dump.stdout, folder)) or fault
 
 
 def _registries_conf(command: list[str], named: str) -> list[tuple[str, str]]:

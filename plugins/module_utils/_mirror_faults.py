@@ -21,6 +21,8 @@ except ImportError:  # before Python 3.11
     tomllib = None  # type: ignore[assignment,unused-ignore]
 
 Read = t.Callable[[str], t.Optional[str]]
+# Instead of a fault, where none can be looked for.
+UNJUDGED = "this host's Python is older than 3.11 and cannot read the client's files, so why is not known"
 _CAPABILITIES = {"pull", "resolve", "push"}
 _CRI = r"io\.containerd\.(?:grpc\.v1\.cri|cri\.v1\.images)"
 _CRI_REGISTRY = re.compile(rf"\[plugins\.[\"']{_CRI}[\"']\.registry\]\s+config_path = [\"']([^\"']*)[\"']")
@@ -142,9 +144,9 @@ def _is_at(url: t.Any, authority: str) -> bool:
 
 
 def _toml(text: str, path: str, so: str) -> tuple[dict[str, t.Any] | None, str]:
-    """The tree, or what is wrong; neither where this Python cannot tell."""
+    """The tree, or what is wrong; UNJUDGED where this Python cannot tell."""
     if tomllib is None:
-        return None, ""
+        return None, UNJUDGED
     try:
         return tomllib.loads(text), ""
     except ValueError as error:

@@ -8,6 +8,7 @@ import json
 import pytest
 from ansible_collections.blumeops.zot.plugins.module_utils._cache_check import BYPASSED, CACHED, UNKNOWN, Seen, Zot, check, choose, judge
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.blumeops.zot.plugins.module_utils._mirror_faults import UNJUDGED
 from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response
 from support.cache_check import CANARY, IMAGE, ROUTE, Client, Clock, Registry
 
@@ -271,6 +272,28 @@ def test_ctr_says_nothing_of_cri():
     assert run(*registry_and_client())["cached"] is True
     error = failed(*registry_and_client(), faults=lambda: "CRI does not look there")
     assert (error.facts["cached"], "CRI does not look there" in error.message) == (False, True)
+
+
+def test_a_bypass_is_not_called_one_by_right_files_where_they_cannot_be_read():
+    registry = Registry()
+    registry.answers["/v2/docker.io/library/app/manifests/1"] = Response(200)
+    error = failed(registry, Client(), faults=lambda: UNJUDGED)
+    assert error.message.endswith(f"has it, and the client did not ask: {UNJUDGED}")
+    assert error.facts["cached"] is False
+
+
+@pytest.mark.parametrize("stands_in", [False, True])
+def test_a_tag_that_only_appears_is_no_proof_where_the_files_cannot_be_read(stands_in):
+    registry, client = Registry(search=False, requests=None), Client(stands_in=stands_in)
+    client.on_pull = lambda: registry.serve("1", "sha256:new")
+    error = failed(registry, client, faults=lambda: UNJUDGED)
+    assert (error.facts["cached"], "whose it is cannot be told" in error.message) == (None, True)
+
+
+def test_what_is_counted_is_a_proof_for_ctr_whatever_can_be_read():
+    registry, client = Registry(), Client(stands_in=True)
+    client.on_pull = lambda: registry.serve("1", "sha256:new")
+    assert run(registry, client, faults=lambda: UNJUDGED)["cached"] is True
 
 
 def test_what_was_pulled_is_dropped_whatever_comes_of_it():

@@ -136,6 +136,18 @@ def test_a_file_that_is_otherwise_is_the_reason_where_none_is_better(host):
     assert "knows no mirror" in host.fault("containerd", hosts_dir="/else", files=[wanted])
 
 
+def test_an_older_python_says_so_and_looks_at_what_it_can(host, monkeypatch):
+    monkeypatch.setattr(_mirror_faults, "tomllib", None)
+    path = "/etc/containerd/certs.d/docker.io/hosts.toml"
+    host.files[path] = host.files["/etc/rancher/k3s/registries.yaml"] = HOSTS
+    assert host.fault("containerd") == _mirror_faults.UNJUDGED
+    assert host.fault("k3s", hosts_dir="/etc/containerd/certs.d") == _mirror_faults.UNJUDGED
+    assert host.fault("containerd", files=[{"path": path, "content": HOSTS}]) == ""
+    assert "is not as mirror_files makes it" in host.fault("containerd", files=[{"path": path, "content": "other"}])
+    host.programs["containerd -c /c.toml config dump"] = DUMP.format("")
+    assert "names no folder" in host.fault("containerd")
+
+
 def test_files_are_read_as_they_are(tmp_path):
     path = tmp_path / "a"
     assert read_file(str(path)) is None

@@ -107,8 +107,8 @@ def test_no_login_is_told():
 
 def test_an_older_python_cannot_tell(monkeypatch):
     monkeypatch.setattr(_mirror_faults, "tomllib", None)
-    assert hosts("= broken") == ""
-    assert containers_fault([("/etc/containers/registries.conf", "= broken")], MIRROR) == ""
+    assert hosts("= broken") == _mirror_faults.UNJUDGED
+    assert containers_fault([("/etc/containers/registries.conf", "= broken")], MIRROR) == _mirror_faults.UNJUDGED
 
 
 # ---- CRI
