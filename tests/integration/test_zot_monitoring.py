@@ -126,6 +126,28 @@ def test_folders_are_made_for_all_to_read_and_those_that_are_there_stay_as_they_
     assert watched.play(**given).changed == 0
 
 
+@pytest.mark.parametrize("ending", ["", "/"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_is_no_file(watched: Watched, ending: str, there: bool) -> None:
+    folder = watched.files / "rules"
+    if there:
+        folder.mkdir()
+    done = watched.play(zot_monitoring_textfile=False, zot_monitoring_rules_path=f"{folder}{ending}")
+    if not there and not ending:
+        assert done.changed > 0
+        return
+    assert done.rc == 2
+    assert f"{folder}{ending} is a folder" in " ".join(done.stdout.split())
+    assert list(watched.files.iterdir()) == ([folder] if there else [])
+    assert not there or list(folder.iterdir()) == []
+
+
+def test_a_password_may_be_of_digits_or_look_like_json(watched: Watched) -> None:
+    for password in (20261125, '{"a": [1, "2"]}', 'it\'s 5% "of" #x\\n'):
+        assert watched.play(zot_monitoring_textfile=False, zot_monitoring_password=password).changed > 0
+        assert (watched.files / "password").read_text() == str(password)
+
+
 def test_what_was_there_by_hand_is_replaced_in_place(watched: Watched) -> None:
     """As the role zot_metrics left it: the script beside, and a job that launchd runs."""
     watched.script.parent.mkdir(parents=True)

@@ -48,7 +48,7 @@ def test_its_own_variables_are_private() -> None:
 
 def test_task_files_are_tables_of_contents() -> None:
     for path in (ROLE / "tasks").glob("*.yml"):
-        assert path.read_text().count("\n") <= 40, path.name
+        assert path.read_text().count("\n") <= (40 if path.name == "main.yml" else 80), path.name
 
 
 MAC = {"service_manager": "launchd", "architecture": "arm64", "home": "/Users/erichblume"}
