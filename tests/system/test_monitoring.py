@@ -510,6 +510,18 @@ def test_a_timer_tells_of_zot_and_of_its_end(scope: Scope, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("system")
+def test_the_script_of_another_user_may_write_where_nothing_was_before(tmp_path: Path) -> None:
+    needs("curl")
+    folder = "/var/lib/node_exporter/textfile_collector"
+    with linux(tmp_path, curl(), SYSTEM) as host:
+        play = host.playing(playbook=ROLE, zot_monitoring_user="daemon", zot_upstreams=[])
+        assert play("--tags", "zot_monitoring").changed > 0
+        assert until(lambda: told(host, folder).get("zot_up") == "0"), host.systemctl("status", "zot-metrics")
+        assert host.run("stat", "--format", "%U", folder, f"{folder}/zot.prom", "/usr/local/lib/zot") == "daemon\ndaemon\nroot"
+        assert play("--tags", "zot_monitoring").changed == 0
+
+
+@pytest.mark.usefixtures("system")
 def test_the_rotation_tells_of_the_key_over_ssh_as_root(tmp_path: Path) -> None:
     with linux(tmp_path, {}, SYSTEM) as host:
         host.guest.add_user(nspawn.USER)
