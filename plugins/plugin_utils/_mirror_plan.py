@@ -276,7 +276,7 @@ def diff_of(change: Change) -> Told:
     if file.read and not file.secret:
         shown = _parts(*(file.read(text, file.path) for text in (before or "", file.content)))
     else:
-        hides = file.secret or change.was_secret
+        hides = file.secret or change.was_secret or "authorization" in (before or "").lower()  # whoever may read it there
         shown = ("(a secret)\n" if hides and before else before or "", "(with the login; a secret)\n" if file.secret else file.content)
     return {**header, "before": shown[0], "after": shown[1]}
 

@@ -450,3 +450,10 @@ def test_files_that_containerd_imports_may_undo_it_and_that_is_told():
 def test_files_that_a_nodes_containerd_imports_are_told_with_its_name():
     there = answer({CONFIG: ('imports = ["x"]\nversion = 2\n', "0644")}, node="kind-worker")
     assert "kind kind-worker: /etc/containerd/config.toml imports files" in made("kind", nodes=[[there]]).left[0]
+
+
+def test_a_login_in_a_file_that_everybody_may_read_is_not_shown_either():
+    text = f'[host."{URL}".header]\nAuthorization = "Basic {CANARY}"\n'
+    (change,) = (one for one in made("containerd", host=answer({HUB: (text, "0644")})).changes if one.header == HUB)
+    assert diff_of(change)["before"] == "(a secret)\n"
+    assert diff_of(change)["after"] == change.file.content
