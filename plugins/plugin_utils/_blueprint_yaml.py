@@ -81,12 +81,21 @@ _Loader.add_multi_constructor("!", _tagged)
 def load(text: str) -> t.Any:
     """The blueprint as plain data with tags in it; raises YamlError, which quotes nothing of the text."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        _require_an_end(value)
+        return value
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise YamlError(f"{where}{_kind(error)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise YamlError(type(error).__name__) from None
+
+
+def _require_an_end(value: t.Any) -> None:
+    """Raises RecursionError for what has itself in it, by C(&x [*x])."""
+    parts = value.parts if isinstance(value, Tag) else value.values() if isinstance(value, dict) else value
+    for part in parts if isinstance(value, (Tag, dict, list)) else ():
+        _require_an_end(part)
 
 
 def _kind(error: yaml.MarkedYAMLError) -> str:

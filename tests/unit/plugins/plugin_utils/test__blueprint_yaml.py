@@ -66,7 +66,18 @@ def test_what_stops_authentiks_reading_is_known(tag, fine):
 
 
 @pytest.mark.parametrize(
-    "text", [f"{CANARY}: [", f"a: '{CANARY}\nb: c", f"a: *{CANARY}", f"{CANARY}\n\tx: 1\n", "a: \x00", "? [a]\n: 1", "[" * 2000]
+    "text",
+    [
+        f"{CANARY}: [",
+        f"a: '{CANARY}\nb: c",
+        f"a: *{CANARY}",
+        f"{CANARY}\n\tx: 1\n",
+        "a: \x00",
+        "? [a]\n: 1",
+        "[" * 2000,
+        f"{CANARY}: &x [1, *x]",
+        f"{CANARY}: &x {{a: [*x]}}",
+    ],
 )
 def test_what_is_no_yaml_is_told_without_its_text(text):
     with pytest.raises(YamlError) as caught:
