@@ -122,6 +122,21 @@ def test_the_scrape_has_no_login_unless_one_is_given() -> None:
     assert "basic_auth" not in rendered("zot.alloy")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "path"),
+    [
+        ({}, "/metrics"),
+        ({"extensions": {"metrics": {"prometheus": {"path": "/m/zot"}}}}, "/m/zot"),
+        ({"extensions": {"metrics": {"prometheus": None}, "search": {}}}, "/metrics"),
+        ({"extensions": None}, "/metrics"),
+    ],
+)
+def test_it_is_scraped_where_an_override_moved_the_metrics(overrides: dict[str, t.Any], path: str) -> None:
+    (job,) = yaml.safe_load(rendered("scrape.yml", zot_config_overrides=overrides))["scrape_configs"]
+    assert job["metrics_path"] == path
+    assert f'metrics_path    = "{path}"' in rendered("zot.alloy", zot_config_overrides=overrides)
+
+
 LOGIN = {
     "zot_monitoring_username": "prom",
     "zot_monitoring_password": "canary",
