@@ -74,6 +74,8 @@ class ActionModule(StraightAction):
         return super().run(tmp, task_vars)
 
     def act(self, args: Args, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        if not args["timeout"] > 0:
+            raise ZotError("timeout: seconds are wanted, more than 0")
         limits = Limits(args["allowance_percent"], args["certificate_days"], args["disk_amber_percent"], args["disk_red_percent"])
         found: dict[str, list[Line]] = {}
         if args["declared"] or args["declared_in"]:

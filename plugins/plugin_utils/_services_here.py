@@ -11,7 +11,7 @@ from ansible_collections.blumeops.zot.plugins.module_utils._check_observe import
 from ansible_collections.blumeops.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.blumeops.zot.plugins.module_utils._runner import run
 from ansible_collections.blumeops.zot.plugins.module_utils._stores import STORE, open_here
-from ansible_collections.blumeops.zot.plugins.module_utils._transport import remote, sender
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response, remote, sender
 from ansible_collections.blumeops.zot.plugins.plugin_utils._rotation import Policy
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services import GREY, RED, Line
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services_key import Registry, look_at_command, look_at_key, look_at_url
@@ -48,8 +48,10 @@ def look_here(given: t.Mapping[str, t.Any], timeout: float) -> list[Line]:
     """``given`` is as `HERE` has it. The key comes first, the others in their order."""
     calls: dict[str, t.Callable[[], Line]] = {}
     if given["key"]:
-        calls["key"] = partial(_key, given["key"])
+        calls["key"] = partial(_key, given["key"], timeout)
     for number, other in enumerate(given["others"]):
+        if not other["name"].strip() or not other["name"].isprintable() or not (other["url"] or other["command"] or "").strip():
+            raise ZotError(f"others[{number}]: a name on one line is wanted, and a url or a command")
         calls[f"other {number}"] = partial(_other, other, timeout, given["ca_path"])
     answers = together(calls, max(_PATIENCE, timeout + 1))
     names = {"key": "key", **{f"other {number}": other["name"] for number, other in enumerate(given["others"])}}
@@ -63,12 +65,18 @@ def _other(given: t.Mapping[str, t.Any], timeout: float, ca_path: str | None) ->
     return look_at_command(given["name"], given["command"], run, timeout)
 
 
-def _key(given: dict[str, t.Any]) -> Line:
+def _key(given: dict[str, t.Any], timeout: float) -> Line:
     name = given["store"].get("field")
     if not name:
         raise ZotError("the store of the key has no field: set zot_ci_key_store")
     policy = Policy.of({**given, "grace": "1h", "label": "blumeops.zot"})
-    registry = Registry(given["url"].rstrip("/"), given["username"], sender(given["validate_certs"], given["ca_path"]))
+    ask = sender(given["validate_certs"], given["ca_path"])
+
+    def send(method: str, url: str, headers: t.Any = None, _patience: float = 0, body: bytes | None = None) -> Response:
+        """A report waits for less than a rotation does."""
+        return ask(method, url, headers, timeout, body)
+
+    registry = Registry(given["url"].rstrip("/"), given["username"], send)
     return look_at_key(registry, open_here(given["store"]), name, policy, datetime.now(timezone.utc))
 
 

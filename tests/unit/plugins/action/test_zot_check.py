@@ -10,6 +10,8 @@ from ansible.template import Templar as AnsiblesTemplar
 from ansible.template import trust_as_template
 from ansible_collections.blumeops.zot.plugins.action import zot_check
 from ansible_collections.blumeops.zot.plugins.action.zot_check import ActionModule
+from ansible_collections.blumeops.zot.plugins.module_utils import _transport
+from ansible_collections.blumeops.zot.plugins.module_utils._transport import Response
 from ansible_collections.blumeops.zot.plugins.plugin_utils._config._spec import SETTINGS
 from ansible_collections.blumeops.zot.plugins.plugin_utils._services import CHECKS
 from support.modules import Action, launchd
@@ -275,6 +277,37 @@ def test_a_key_that_is_declared_wrong_is_red(action, key, words):
     (line,) = action(here={"key": {"url": "https://r.test", "username": "ci", **key}})["here"]
     assert line["level"] == "red"
     assert words in line["text"]
+
+
+def test_a_registry_that_does_not_answer_the_question_for_the_key_is_waited_for_as_long_as_was_said(action, tmp_path, monkeypatch):
+    waited = []
+
+    def remote(_method, _url, _headers=None, timeout=5, *_more, **_options):
+        waited.append(timeout)
+        return Response(0, reason="timed out")
+
+    monkeypatch.setattr(_transport, "remote", remote)
+    store = tmp_path / "keys.json"
+    store.write_text('{"ci": "zak_x"}')
+    store.chmod(0o600)
+    key = {"url": "https://r.test", "username": "ci", "store": {"kind": "file", "path": str(store), "field": "ci"}}
+    (line,) = action(here={"key": key}, timeout=1.5)["here"]
+    assert (line["check"], line["level"], waited) == ("key", "amber", [1.5])
+    assert "it cannot be told" in line["text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"here": {"others": [{"name": " ", "command": "true"}]}}, "others[0]: a name on one line"),
+        ({"here": {"others": [{"name": "a", "command": "true"}, {"name": "b\nc", "command": "true"}]}}, "others[1]: a name on one line"),
+        ({"here": {"others": [{"name": "x", "command": " "}]}}, "and a url or a command"),
+        ({"here": {}, "timeout": 0}, "timeout: seconds are wanted, more than 0"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(action, options, words):
+    answer = action(**options)
+    assert (answer["failed"], words in answer["msg"]) == (True, True), answer
 
 
 @pytest.mark.parametrize(
