@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from ansible_collections.blumeops.zot.plugins.module_utils._document import mapping
 
 try:
-    import tomllib  # type: ignore[import-not-found,unused-ignore]
-except ImportError:  # before Python 3.11
-    tomllib = None  # type: ignore[assignment,unused-ignore]
+    import tomllib  # type: ignore[import-not-found,unused-ignore] # since Python 3.11
+except ImportError:
+    tomllib = None  # type: ignore[assignment,unused-ignore] # since that is how it is absent
 
 Read = t.Callable[[str], t.Optional[str]]
 # Instead of a fault, where none can be looked for.

@@ -92,10 +92,10 @@ class _Client:
         done = self._run([*self.command, *words])
         return f"{self.name} does not remove it: {last_words(done)}" if done.rc else ""
 
-    def has(self, image: str) -> bool:  # noqa: ARG002
+    def has(self, _image: str) -> bool:
         return False
 
-    def had(self, image: str) -> bool:  # noqa: ARG002
+    def had(self, _image: str) -> bool:
         return False
 
 
@@ -191,7 +191,7 @@ class Skopeo(_Client):
         # A Mac would want an image for macOS.
         return self._run([*self.command, "--override-os", "linux", "copy", f"docker://{image}", f"dir:{self._folder}"], timeout)
 
-    def drop(self, image: str) -> str:  # noqa: ARG002
+    def drop(self, _image: str) -> str:
         return ""
 
 

@@ -47,7 +47,7 @@ def local(method: str, url: str, headers: t.Mapping[str, str] | None = None, tim
     try:
         if where.scheme == "https":
             # Loopback, and a certificate for the name that clients use.
-            connection = HTTPSConnection(where.netloc, timeout=timeout, context=ssl._create_unverified_context())  # noqa: S323
+            connection = HTTPSConnection(where.netloc, timeout=timeout, context=ssl._create_unverified_context())  # noqa: S323 - see above
         else:
             connection = HTTPConnection(where.netloc, timeout=timeout)
         connection.request(method, target, headers=dict(headers or {}))
@@ -106,7 +106,7 @@ def _trusting(verify: bool, ca_path: str | None) -> t.Any:
     """Kept: to read the certificates of a system takes longer than to ask."""
     import ssl
 
-    return ssl.create_default_context(cafile=ca_path) if verify else ssl._create_unverified_context()  # noqa: S323
+    return ssl.create_default_context(cafile=ca_path) if verify else ssl._create_unverified_context()  # noqa: S323 - the user said so
 
 
 def _opener(host: str, trusting: t.Callable[[], t.Any], follow: bool) -> t.Any:

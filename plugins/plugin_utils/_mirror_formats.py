@@ -33,7 +33,7 @@ def _quoted(text: str) -> str:
 
 def toml_tree(text: str, path: str) -> dict[str, t.Any]:
     # Of Python 3.11, as is every ansible-core here.
-    import tomllib  # type: ignore[import-not-found,unused-ignore]
+    import tomllib  # type: ignore[import-not-found,unused-ignore] # since Python 3.11
 
     try:
         return tomllib.loads(text)

@@ -186,7 +186,7 @@ def _changes(wish: Wish, found: dict[str, Told], answer: Told | None) -> list[Ch
         if file.shared and present:
             mode = f"{int(present['mode'], 8) & (0o700 if file.secret else 0o777):04o}"
         if not present or texts[file.path] != file.content or present["mode"] != mode:
-            was_secret = bool(present) and not int(present["mode"], 8) & 0o077  # type: ignore[index]
+            was_secret = present is not None and not int(present["mode"], 8) & 0o077
             changed.append(Change(0, "", file, mode, texts.get(file.path), was_secret, file.path))
     return changed
 
@@ -283,7 +283,8 @@ def diff_of(change: Change) -> Told:
 
 def _parts(before: Told, after: Told) -> tuple[str, str]:
     parts = _differing(before, after)
-    return tuple(yaml.safe_dump(masked(part), sort_keys=False) if part else "" for part in parts)  # type: ignore[return-value]
+    before_text, after_text = (yaml.safe_dump(masked(part), sort_keys=False) if part else "" for part in parts)
+    return before_text, after_text
 
 
 def _differing(before: t.Any, after: t.Any) -> tuple[t.Any, t.Any]:

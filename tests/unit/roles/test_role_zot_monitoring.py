@@ -482,6 +482,7 @@ def test_the_certificate_is_told_and_one_that_nobody_trusts_is_down(registry, tm
     assert told[f'zot_external_up{{url="{external}"}}'] == "0"
     expires = int(told[f'zot_certificate_expires_timestamp_seconds{{url="{external}"}}'])
     assert expires == pytest.approx(time.time() + 86400, abs=120)
+    assert int(told[f'zot_certificate_issued_timestamp_seconds{{url="{external}"}}']) < time.time() < expires
 
 
 @needs_curl
