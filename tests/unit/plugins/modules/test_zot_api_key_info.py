@@ -43,13 +43,13 @@ def test_keys_of_one_label_are_told(zot):
         zot.holds(label)
     assert [key["label"] for key in told(label="b")["api_keys"]] == ["b"]
     assert [key["label"] for key in told(label="")["api_keys"]] == [""]
-    assert told(label="c")["keys"] == []
+    assert told(label="c")["api_keys"] == []
 
 
 def test_a_key_logs_in(zot):
     zot.holds("ci")
     (secret,) = zot.keys
-    assert told(password=None, api_key=secret)["keys"][0]["last_used"]
+    assert told(password=None, api_key=secret)["api_keys"][0]["last_used"]
 
 
 @pytest.mark.parametrize("check", [True, False])
