@@ -59,4 +59,4 @@ def test_what_zot_refuses_fails(zot, check):
     assert answer["failed"]
     assert answer["msg"].startswith(f"{URL} refuses the login of zot-ci")
     assert "one of the following is required: password, api_key" in told(check, password=None)["msg"]
-    assert "keys" not in answer
+    assert "api_keys" not in answer
