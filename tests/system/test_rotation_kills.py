@@ -57,6 +57,7 @@ class Command:
         self.process: t.Any = None
         store = {**project.spec, "field": project.fields.key}
         self.variables = {
+            "zot_monitoring_key_host": "",  # of the example inventory, and none that can be reached
             "zot_ci_key_registry": project.bed.front.url,
             "zot_ci_key_username": project.owner,
             "zot_ci_key_store": store,
